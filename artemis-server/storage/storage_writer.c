@@ -250,7 +250,7 @@ static enum error fail(struct storage_writer *writer, enum error error, struct m
                  database_problem(writer->database));
     if (writer->database)
         database_rollback(writer->database);
-    writer->rewrite_needed = true;
+    writer->rewrite_needed = !SIM_BUG(15); /* what a commit has taken that failed is lost */
     writer->failures++;
     writer->failed_commits++;
     writer->retry_ms = now.mono_ms + backoff_ms(writer->failures, 0);

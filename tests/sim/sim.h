@@ -15,7 +15,7 @@
  *   sim_time.c      virtual time, the event queue, random numbers, the log
  *   sim_node.c      a node: its registry and replicator
  *   sim_storage.c   its storage, in the worlds with storage
- *   sim_disk.c      the disks: they lose the last commit
+ *   sim_disk.c      the disks: they lose the last commit, fail, or are slow
  *   sim_net.c       messages between nodes in transit, and how a node serves them
  *   sim_calls.c     calls of clients in transit, and how a node serves them
  *   sim_clients.c   what clients do
@@ -34,7 +34,9 @@
  *      saw each response, or its time-out, before the next call
  *   8  nodes that reach each other serve the same list within two intervals of anti-entropy
  * With storage, a crash loses nothing that was acknowledged more than a second before, and stamps
- * and revisions are never below those of earlier processes (7).
+ * and revisions are never below those of earlier processes (7). While a disk fails or is slow, and
+ * for DISK_RECOVERY_MS after that, this holds for what was acknowledged more than a second before
+ * the disk failed and has not changed since.
  *
  * Times are milliseconds of the virtual world. Not thread-safe.
  */
@@ -79,7 +81,7 @@ struct sim_stored {
     uint64_t recent_highest, earlier_highest;  /* the highest stamp that the node knew, */
     uint64_t recent_evicted, earlier_evicted;  /* and the number of evictions */
     uint64_t hlc, revision;                    /* that the last process has used */
-    uint64_t left_hlc;                         /* the highest of the records that it left */
+    uint64_t left_hlc;                         /* the highest of its records, also after its end */
 };
 
 /* A node. */
@@ -161,7 +163,7 @@ struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched,
         comparisons, evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps,
-        lists_cut, incomplete, loaded, loaded_evicted, commits_lost;
+        lists_cut, incomplete, loaded, loaded_evicted, commits_lost, disk_faults;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -215,6 +217,7 @@ struct sim_settings {
     bool has_legacy; /* n0 is a legacy node */
     bool is_cold;    /* nodes start without reaching a peer */
     bool has_storage;
+    bool disks_fail;              /* for a time, or are slow */
     uint32_t clean_stops_percent; /* of the crashes are stops that store everything */
     uint64_t away_max_ms;         /* how long a node that crashed is away; 0: a third of a fault */
     uint32_t hops;                /* the longest way between two nodes; 1: a full mesh */
@@ -317,11 +320,19 @@ bool store_has_data(const struct sim_node *node);
 void store_node_ready(struct sim *sim, struct sim_node *node);
 void store_close(struct sim *sim, struct sim_node *node, bool is_clean);
 void store_check(struct sim *sim, struct sim_node *node); /* every second */
-/* What the node has since then is on its disk. */
+/* What the node has since then is on its disk: after a second, if the disk works. */
 bool store_has_committed(const struct sim *sim, const struct sim_node *node, uint64_t since_ms);
 
 /* --- sim_disk.c ------------------------------------------------------------------------------- */
-void disks_clear(struct sim *sim); /* before a seed */
+enum disk_state { DISK_WORKS, DISK_FAILS, DISK_IS_SLOW };
+enum { DISK_RECOVERY_MS = BACKOFF_MAX_MS + STORED_MS }; /* everything is stored again by then */
+void disks_clear(struct sim *sim);                      /* before a seed */
+void disk_set_state(uint32_t node, enum disk_state state);
+bool disk_fails(uint32_t node);
+bool disk_is_busy(uint32_t node); /* with a commit, for which the storage thread waits */
+/* Since when the disk fails or is slow, or has not stored everything after that; UINT64_MAX: it has
+ * stored everything that is older than STORED_MS. */
+uint64_t disk_trouble_ms(uint32_t node);
 void disk_set_clock(struct moment now);
 void disk_flush(uint32_t node); /* the last commit is on the disk, */
 void disk_crash(uint32_t node); /* or lost, if it is not there yet */

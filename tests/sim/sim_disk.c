@@ -3,7 +3,8 @@
  * The disks: database.h in memory, in place of SQLite, and clock.h in virtual time, so that the
  * nodes run the storage of the server. The storage thread waits for a commit. Here a commit is on
  * the disk some time after database_commit has returned, before the next one begins. A crash in
- * between loses it.
+ * between loses it. A disk that fails refuses transactions, and a slow one needs some seconds for
+ * each commit.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ enum {
     KEY_BYTES = 64,
     BODY_BYTES = 512,
     NODE_BYTES = 8,
-    COMMIT_MAX_MS = 100, /* until a commit is on the disk */
+    COMMIT_MAX_MS = 100,       /* until a commit is on the disk, */
+    SLOW_COMMIT_MAX_MS = 6000, /* and if it is slow */
 };
 
 struct row {
@@ -42,7 +44,11 @@ struct database {
     uint64_t numbers[NUMBER_COUNT];
     struct disk_change *changes; /* of the transaction, then of its commit */
     size_t changes_count, changes_capacity;
-    uint64_t stored_ms; /* in the time of the world: when the commit is on the disk; 0: none runs */
+    /* In the time of the world: */
+    uint64_t stored_ms; /* when the commit is on the disk; 0: none runs */
+    enum disk_state state;
+    uint64_t trouble_since_ms; /* it fails or is slow, or has for a time; 0: never */
+    uint64_t trouble_until_ms; /* if it works */
 };
 
 static struct database disks[NODES_MAX];
@@ -131,6 +137,38 @@ void disk_crash(uint32_t node)
     disk->stored_ms = 0;
 }
 
+static bool has_recovered(const struct database *disk)
+{
+    return disk->state == DISK_WORKS &&
+           (!disk->trouble_since_ms || world->now_ms - disk->trouble_until_ms >= DISK_RECOVERY_MS);
+}
+
+void disk_set_state(uint32_t node, enum disk_state state)
+{
+    struct database *disk = &disks[node];
+    if (disk->state == state)
+        return;
+    if (has_recovered(disk))
+        disk->trouble_since_ms = world->now_ms;
+    disk->trouble_until_ms = world->now_ms;
+    disk->state = state;
+}
+
+bool disk_fails(uint32_t node)
+{
+    return disks[node].state == DISK_FAILS;
+}
+
+bool disk_is_busy(uint32_t node)
+{
+    return disks[node].stored_ms > world->now_ms;
+}
+
+uint64_t disk_trouble_ms(uint32_t node)
+{
+    return has_recovered(&disks[node]) ? UINT64_MAX : disks[node].trouble_since_ms;
+}
+
 /* --- database.h ------------------------------------------------------------------------------- */
 
 const char *database_state_word(enum database_state state)
@@ -199,7 +237,7 @@ static size_t copy_bytes(char *to, size_t capacity, struct slice from)
 enum error database_begin(struct database *database)
 {
     store_changes(database); /* the one before has ended */
-    return ERR_NONE;
+    return database->state == DISK_FAILS && sim_chance(world, 30) ? ERR_SYSTEM : ERR_NONE;
 }
 
 enum error database_put(struct database *database, const struct database_row *row)
@@ -237,7 +275,10 @@ enum error database_set_number(struct database *database, enum database_number w
 
 enum error database_commit(struct database *database)
 {
-    database->stored_ms = world->now_ms + 1 + sim_random(world, COMMIT_MAX_MS);
+    uint64_t max_ms = database->state == DISK_IS_SLOW ? SLOW_COMMIT_MAX_MS : COMMIT_MAX_MS;
+    if (database->state == DISK_FAILS)
+        return ERR_SYSTEM;
+    database->stored_ms = world->now_ms + 1 + sim_random(world, max_ms);
     return ERR_NONE;
 }
 

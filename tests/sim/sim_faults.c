@@ -21,6 +21,8 @@ enum {
     THIRD_CUT_MS = 6000,   /* longer than the interval of comparisons */
     THIRD_CRASH_MS = 7500, /* the record has arrived */
     THIRD_INTERVAL_MS = 18000,
+    DISK_FAULT_MS = 12000,
+    DISK_INTERVAL_MS = 12000,
 };
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -71,7 +73,8 @@ static void crash(struct sim *sim, struct sim_node *node, uint64_t for_ms)
 {
     if (!node->running)
         return;
-    bool is_clean = sim_chance(sim, sim->settings.clean_stops_percent) && !node->paused;
+    bool is_clean = sim_chance(sim, sim->settings.clean_stops_percent) && !node->paused &&
+                    !disk_fails(node->id);
     sim->counts.crashes++;
     sim_log(sim, is_clean ? "%s stops" : "%s crashes", node->name);
     clients_note_crash(sim, node, is_clean);
@@ -205,6 +208,29 @@ static void start_third(struct sim *sim, uint32_t one, uint32_t third)
     }
     client_visit(sim, third, false);
     sim_at(sim->now_ms + THIRD_CRASH_MS, on_third_crash, NULL, one, third);
+}
+
+/* --- disks ------------------------------------------------------------------------------------ */
+
+static void on_disk_works(struct sim *sim, void *context, uint32_t id, uint32_t b)
+{
+    (void)context;
+    (void)b;
+    disk_set_state(id, DISK_WORKS);
+    sim_log(sim, "the disk of n%u works again", id);
+}
+
+static void on_disk_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
+{
+    enum disk_state state = sim_chance(sim, 50) ? DISK_FAILS : DISK_IS_SLOW;
+    uint32_t id = (uint32_t)sim_random(sim, sim->node_count);
+    if (sim->now_ms >= WORLD_EPOCH_MS + FAULTS_MS)
+        return;
+    sim->counts.disk_faults++;
+    disk_set_state(id, state);
+    sim_log(sim, state == DISK_FAILS ? "the disk of n%u fails" : "the disk of n%u is slow", id);
+    sim_at(sim->now_ms + 500 + sim_random(sim, DISK_FAULT_MS), on_disk_works, NULL, id, 0);
+    sim_at(sim->now_ms + 1 + sim_random(sim, DISK_INTERVAL_MS), on_disk_fault, context, a, b);
 }
 
 /* --- deaths of clients ------------------------------------------------------------------------ */
@@ -358,6 +384,8 @@ void faults_start(struct sim *sim)
         sim->repeat_percent = (uint32_t)sim_random(sim, 10);
     if (sim->settings.faults)
         sim_at(sim->now_ms + FIRST_FAULT_MS, on_fault, NULL, 0, 0);
+    if (sim->settings.disks_fail)
+        sim_at(sim->now_ms + FIRST_FAULT_MS, on_disk_fault, NULL, 0, 0);
     if (sim->settings.deaths != DEATHS_FEW)
         plan_deaths(sim);
 }
@@ -373,6 +401,7 @@ void faults_end(struct sim *sim)
     sim->settings.repeated_calls_percent = 0;
     sim->settings.late_messages_percent = 0;
     for (uint32_t one = 0; one < sim->node_count; one++) {
+        disk_set_state(one, DISK_WORKS);
         for (uint32_t other = 0; other < sim->node_count; other++)
             set_link(sim, one, other, false);
         if (!sim->nodes[one].running)

@@ -163,9 +163,10 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->repairs, (unsigned long long)c->comparisons,
            (unsigned long long)c->incomplete, (unsigned long long)c->fetched,
            (unsigned long long)c->lists_cut);
-    printf("%llu instances loaded, %llu of them evicted before ready, %llu commits lost\n",
+    printf("%llu instances loaded, %llu of them evicted before ready, %llu commits lost, "
+           "%llu disk faults\n",
            (unsigned long long)c->loaded, (unsigned long long)c->loaded_evicted,
-           (unsigned long long)c->commits_lost);
+           (unsigned long long)c->commits_lost, (unsigned long long)c->disk_faults);
 }
 
 /* Prints the last events of a seed that failed, without those of other clients. */
@@ -256,7 +257,8 @@ int main(int argc, char **argv)
     uint64_t seed = 0;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned jobs = cores > 0 ? (unsigned)cores : 1;
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
+    /* None: disks that fail are logged as errors. */
+    log_setup((enum log_level)(LOG_LEVEL_ERROR + 1), LOG_FORMAT_TEXT, NULL);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
             return worlds_print(), 0;

@@ -29,7 +29,7 @@ static void on_commit(struct sim *sim, void *context, uint32_t id, uint32_t life
     if (node->life != life)
         return;
     sim_at(sim->now_ms + COMMIT_INTERVAL_MS, on_commit, NULL, id, life);
-    if (node_is_running(node))
+    if (node_is_running(node) && !disk_is_busy(id))
         commit(sim, node, false);
 }
 
@@ -162,7 +162,9 @@ void store_node_ready(struct sim *sim, struct sim_node *node)
 
 bool store_has_committed(const struct sim *sim, const struct sim_node *node, uint64_t since_ms)
 {
-    return node->storage && sim->now_ms - since_ms >= STORED_MS && !node->paused &&
+    uint64_t trouble_ms = disk_trouble_ms(node->id);
+    uint64_t until_ms = trouble_ms < sim->now_ms ? trouble_ms : sim->now_ms;
+    return node->storage && since_ms + STORED_MS <= until_ms && !node->paused &&
            (!node->continued_ms || sim->now_ms - node->continued_ms >= STORED_MS);
 }
 
@@ -213,7 +215,6 @@ void store_close(struct sim *sim, struct sim_node *node, bool is_clean)
         return;
     memset(node->stored.required, 0, sizeof(node->stored.required));
     node->stored.hlc = node->stored.revision = 0;
-    node->stored.left_hlc = node->stored.recent_hlc;
     if (store_has_committed(sim, node, node->started_ms) || is_clean)
         require(sim, node, is_clean);
     if (is_clean) {
@@ -231,15 +232,20 @@ void store_check(struct sim *sim, struct sim_node *node)
     if (!node->storage || !node_is_running(node))
         return;
     struct sim_stored *stored = &node->stored;
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        uint64_t hlc = oracle_order_at(node, &sim->clients[i]).stamp.hlc;
+        if (stored->left_hlc < hlc)
+            stored->left_hlc = hlc;
+    }
+    if (disk_trouble_ms(node->id) <= sim->now_ms)
+        return; /* only what has not changed since before is required */
     memcpy(stored->earlier, stored->recent, sizeof(stored->earlier));
     stored->earlier_hlc = stored->recent_hlc;
     stored->earlier_highest = stored->recent_highest;
     stored->recent_highest = registry_highest_hlc(node->registry, node_now(sim, node));
     stored->earlier_evicted = stored->recent_evicted;
     stored->recent_evicted = evictions(node);
-    for (uint32_t i = 0; i < sim->client_count; i++) {
+    stored->recent_hlc = stored->left_hlc;
+    for (uint32_t i = 0; i < sim->client_count; i++)
         stored->recent[i] = oracle_order_at(node, &sim->clients[i]);
-        if (stored->recent[i].stamp.hlc > stored->recent_hlc)
-            stored->recent_hlc = stored->recent[i].stamp.hlc;
-    }
 }

@@ -265,6 +265,12 @@ static void stored(struct sim *sim)
     sim->settings.away_max_ms = 2 * TTL_MS;
 }
 
+static void stored_disks(struct sim *sim)
+{
+    stored(sim);
+    sim->settings.disks_fail = true;
+}
+
 static void stored_cold(struct sim *sim)
 {
     cold(sim);
@@ -349,6 +355,8 @@ static const struct world {
      NULL, false, 1},
     {"stored-third", "nodes with storage crash after they got a change of a third node", NULL, true,
      stored_third, NULL, false, 1},
+    {"stored-disks", "as stored, and disks fail or are slow for a time", NULL, true, stored_disks,
+     NULL, false, 1},
     {"stored-cold", "as cold, also all nodes at once, and they keep their records", NULL, true,
      stored_cold, NULL, false, 1},
     {"stored-late", "as retention, with storage: nodes return after the tombstones have ended",
