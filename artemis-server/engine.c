@@ -227,6 +227,7 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     error = registry_create(&options, engine->started, &engine->registry);
     if (error)
         return error;
+    engine->provider_node.registry = engine->registry;
     registry_set_quota(engine->registry, config->registry.max_instances_per_service);
     if (!engine->storage)
         return ERR_NONE;
@@ -262,9 +263,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     engine->started = clock_now();
     atomic_init(&engine->state, NODE_STARTING);
 
-    cluster_init(&engine->cluster);
-    event_log_init(&engine->events);
-    membership_init(&engine->membership, config);
+    engine_init_cluster(engine);
 
     enum error error = draw_random(engine);
     call_limits_init(&engine->limits, engine->hash_seed);

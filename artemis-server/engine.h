@@ -62,6 +62,7 @@ struct engine {
     struct lease_thread *leases;
     struct stall stall;
     struct cluster cluster;
+    struct provider_node provider_node;
     struct membership membership;
     struct event_log events;                   /* of the cluster */
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
@@ -72,7 +73,8 @@ struct engine {
     struct moment started;
     /* Where clients and peers reach this node. The HTTP layer sets it before it serves. */
     char url[NODE_URL_BYTES];
-    pthread_mutex_t state_lock; /* of changes of the next two */
+    char peer_url[NODE_URL_BYTES]; /* where peers reach it; set with the url */
+    pthread_mutex_t state_lock;    /* of changes of the next two */
     _Atomic enum node_state state;
     uint64_t recompares;                 /* comparisons with all peers that stalls have asked for */
     pthread_mutex_t release_lock;        /* a release is put and applied at once */
@@ -154,6 +156,7 @@ void engine_on_peer_goodbye(struct engine *engine, const char *node_id);
 /* The record of a peer was refused as too far ahead: the clock of a member may be wrong, and this
  * node asks for it at once. */
 void engine_on_stamp_ahead(struct engine *engine);
+void engine_init_cluster(struct engine *engine); /* called by engine_create */
 /* Nodes that serve: this one if it is ready, and each peer that is up and ready. */
 struct cluster_size {
     uint32_t nodes_up;

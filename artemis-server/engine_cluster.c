@@ -23,6 +23,22 @@ size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX])
     return engine->replication ? replication_thread_peers(engine->replication, out) : 0;
 }
 
+static size_t peers_of(void *context, struct peer_status out[MEMBERS_MAX])
+{
+    return engine_peers(context, out);
+}
+
+void engine_init_cluster(struct engine *engine)
+{
+    const struct config *config = engine->config;
+    cluster_init(&engine->cluster);
+    event_log_init(&engine->events);
+    cluster_set_member_name(&engine->cluster, config->cluster.tls.member_name);
+    engine->provider_node =
+        (struct provider_node){.peer_url = engine->peer_url, .peers = peers_of, .context = engine};
+    membership_init(&engine->membership, config, &engine->provider_node);
+}
+
 /* Two addresses of one node count once. */
 static bool is_counted(const struct peer_status *peers, size_t count, const char *node_id)
 {

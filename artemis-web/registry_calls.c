@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 
+#include "artemis-server/cluster/providers/member_records.h"
+
+/* The service of the nodes is not for clients. */
 static bool may_write(const struct batch_call *call, struct slice service_id)
 {
-    return token_may_write(call->token, service_id);
+    return token_may_write(call->token, service_id) && !member_service_is(service_id);
 }
 
 static enum error fail_no_permission(const struct batch_call *call, struct batch *batch,
@@ -14,8 +17,12 @@ static enum error fail_no_permission(const struct batch_call *call, struct batch
     char quoted[96];
     struct field_problem problem = {.field = "service_id"};
     text_quote(quoted, sizeof(quoted), service_id);
-    snprintf(problem.problem, sizeof(problem.problem), "token \"%s\" may not change %s",
-             call->token->name, quoted);
+    if (member_service_is(service_id))
+        snprintf(problem.problem, sizeof(problem.problem),
+                 "%s is reserved for the nodes of the cluster", quoted);
+    else
+        snprintf(problem.problem, sizeof(problem.problem), "token \"%s\" may not change %s",
+                 call->token->name, quoted);
     return batch_fail_field(batch, index, ERR_NO_PERMISSION, &problem);
 }
 

@@ -94,7 +94,9 @@ struct config {
         char listen_addr[CONFIG_TEXT_BYTES];    /* "": peers use the listeners of the clients */
         struct {
             char cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES], ca[CONFIG_TEXT_BYTES];
-        } tls; /* "": peers use plain HTTP */
+            char member_name[CONFIG_TEXT_BYTES]; /* "": none */
+        } tls;                                   /* "": peers use plain HTTP */
+        struct config_list seeds;                /* as peers */
         struct {
             struct config_list names;   /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
             struct config_list servers; /* ADDRESS:PORT; empty: those of the system */
@@ -175,6 +177,7 @@ enum config_form {
     CONFIG_FORM_PATTERN, /* see token_pattern_matches */
     CONFIG_FORM_TOKEN_NAME,
     CONFIG_FORM_DNS_NAME,   /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
+    CONFIG_FORM_DOMAIN,     /* a host name, or nothing */
     CONFIG_FORM_DNS_SERVER, /* a numeric address and a port */
 };
 

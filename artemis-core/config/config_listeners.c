@@ -133,17 +133,18 @@ static enum error check_needs(const struct config *config, struct config_problem
 }
 
 /* Peers with TLS have https:// addresses; plain ones would send everything in clear text. */
-static enum error check_peer_schemes(const struct config *config, struct config_problem *problem)
+static enum error check_peer_schemes(const struct config *config, const char *key,
+                                     const struct config_list *peers,
+                                     struct config_problem *problem)
 {
-    const struct config_list *peers = &config->cluster.peers;
     if (!config->cluster.enabled || !config->cluster.tls.cert[0])
         return ERR_NONE;
     for (size_t i = 0; i < peers->count; i++)
         if (strncmp(peers->items[i], "http://", strlen("http://")) == 0)
             return config_problem_set(problem,
-                                      "%s: cluster.peers: \"%s\" must begin with https://, because "
+                                      "%s: %s: \"%s\" must begin with https://, because "
                                       "cluster.tls.cert is set (%s)",
-                                      config_source_of(config, "cluster.peers"), peers->items[i],
+                                      config_source_of(config, key), key, peers->items[i],
                                       config_source_of(config, "cluster.tls.cert"));
     return ERR_NONE;
 }
@@ -198,7 +199,9 @@ enum error config_listeners_check(const struct config *config, struct config_pro
 {
     enum error error = check_needs(config, problem);
     if (!error)
-        error = check_peer_schemes(config, problem);
+        error = check_peer_schemes(config, "cluster.peers", &config->cluster.peers, problem);
+    if (!error)
+        error = check_peer_schemes(config, "cluster.seeds", &config->cluster.seeds, problem);
     if (!error)
         error = check_different(config, problem);
     return error ? error : check_protected(config, problem);

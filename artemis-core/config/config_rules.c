@@ -36,16 +36,15 @@ static const char *without_scheme(const struct config *config, const char *peer)
     return strncmp(peer, scheme, strlen(scheme)) == 0 ? peer + strlen(scheme) : peer;
 }
 
-static enum error check_peers(const struct config *config, struct config_problem *problem)
+static enum error check_addresses(const struct config *config, const char *key,
+                                  const struct config_list *peers, struct config_problem *problem)
 {
-    const struct config_list *peers = &config->cluster.peers;
     for (size_t i = 0; i < peers->count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(without_scheme(config, peers->items[i]),
                            without_scheme(config, peers->items[j])) == 0)
-                return config_problem_set(problem, "%s: cluster.peers: \"%s\" is listed twice",
-                                          config_source_of(config, "cluster.peers"),
-                                          peers->items[i]);
+                return config_problem_set(problem, "%s: %s: \"%s\" is listed twice",
+                                          config_source_of(config, key), key, peers->items[i]);
     return ERR_NONE;
 }
 
@@ -118,6 +117,17 @@ static enum error check_dns(const struct config *config, struct config_problem *
         config->cluster.dns.max_interval_secs,
         config_source_of(config, "cluster.dns.max_interval_secs"),
         config->cluster.dns.min_interval_secs);
+}
+
+static enum error check_seeds(const struct config *config, struct config_problem *problem)
+{
+    bool has_provider = config_has_provider(config, "registry");
+    if (!has_provider || !config->cluster.tls.cert[0] || config->cluster.tls.member_name[0])
+        return ERR_NONE;
+    return config_problem_set(problem,
+                              "%s: cluster.provider: registry with cluster.tls.cert needs "
+                              "cluster.tls.member_name, which is not set",
+                              config_source_of(config, "cluster.provider"));
 }
 
 /* --- the advertised address ------------------------------------------------------------------- */
@@ -244,9 +254,13 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = config_tokens_validate(config, problem);
     if (!error)
-        error = check_peers(config, problem);
+        error = check_addresses(config, "cluster.peers", &config->cluster.peers, problem);
+    if (!error)
+        error = check_addresses(config, "cluster.seeds", &config->cluster.seeds, problem);
     if (!error)
         error = check_dns(config, problem);
+    if (!error)
+        error = check_seeds(config, problem);
     return error ? error : config_listeners_check(config, problem);
 }
 
@@ -254,7 +268,7 @@ enum error config_validate(struct config *config, struct config_problem *problem
 static bool has_peers(const struct config *config)
 {
     return (config_has_provider(config, "static") && config->cluster.peers.count > 0) ||
-           config_has_provider(config, "dns");
+           config_has_provider(config, "dns") || config_has_provider(config, "registry");
 }
 
 /* Settings of a provider that does not run. */
@@ -266,6 +280,7 @@ static void warn_about_providers(const struct config *config, struct text *out)
     } rows[] = {
         {"static", "cluster.peers", config->cluster.peers.count > 0},
         {"dns", "cluster.dns.names", config->cluster.dns.names.count > 0},
+        {"registry", "cluster.seeds", config->cluster.seeds.count > 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (config->cluster.enabled && rows[i].is_set &&

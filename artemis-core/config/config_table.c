@@ -29,7 +29,7 @@
 
 enum { DAY_SECS = 24 * 60 * 60 };
 
-static const char *const providers[] = {"static", "dns", NULL};
+static const char *const providers[] = {"static", "dns", "registry", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -91,7 +91,14 @@ const struct config_setting config_settings[] = {
      .default_value = "static",
      .description =
          "Sources of the list of nodes, one word or a list of them; a node that one of "
-         "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`."},
+         "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`, "
+         "`registry` are `cluster.seeds` and the nodes that have registered."},
+    {ROW(cluster, seeds), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
+     .default_value = "", .default_note = "none", .reloadable = true,
+     .description =
+         "Addresses of nodes through which this node joins the cluster with the provider "
+         "`registry`; one of them is enough. Each stays a member of the topology. This "
+         "node skips its own address."},
     {ROW(cluster, dns.names), .type = CONFIG_LIST, .form = CONFIG_FORM_DNS_NAME, .min = 1,
      .max = 65535, .default_value = "", .default_note = "none", .reloadable = true,
      .description = "Names under which the provider `dns` finds the nodes, at most 8: HOST:PORT "
@@ -141,6 +148,14 @@ const struct config_setting config_settings[] = {
     {FILE_PATH(cluster.tls, ca),
      .description = "Certificates of the authorities that sign the certificates of peers, a PEM "
                     "file. The name in a peer's certificate must be a host of `cluster.peers`."},
+
+    {ROW(cluster, tls.member_name), .type = CONFIG_TEXT, .form = CONFIG_FORM_DOMAIN,
+     .default_value = "", .default_note = "none",
+     .description =
+         "A name that the certificates of all nodes have. A caller whose certificate has "
+         "it is a peer before it is known as a member, and members that the provider "
+         "`registry` finds are verified by it in place of their host; that provider "
+         "needs it with `cluster.tls.cert`."},
 
     {FILE_PATH(tls, cert),
      .description = "Certificate of `server.tls_listen_addr`, a PEM file with the chain. A changed "

@@ -149,6 +149,12 @@ static bool is_dns_name(const struct config_setting *setting, const char *text)
     return is_domain(host) && inet_pton(AF_INET, host, &(struct in_addr){0}) != 1;
 }
 
+static bool is_optional_domain(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    return text[0] == '\0' || is_domain(text);
+}
+
 static bool is_dns_server(const struct config_setting *setting, const char *text)
 {
     char host[CONFIG_TEXT_BYTES];
@@ -179,6 +185,7 @@ static const struct {
     [CONFIG_FORM_PATTERN] = {is_name, "a service id, in which * stands for any text"},
     [CONFIG_FORM_DNS_NAME] = {is_dns_name,
                               "HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port "},
+    [CONFIG_FORM_DOMAIN] = {is_optional_domain, "a host name, or nothing"},
     [CONFIG_FORM_DNS_SERVER] = {is_dns_server, "ADDRESS:PORT, ADDRESS numeric, port "},
     [CONFIG_FORM_TOKEN_NAME] = {is_token_name, "1 to 64 letters, digits, dots, dashes and "
                                                "underscores"},

@@ -100,6 +100,12 @@ void cluster_init(struct cluster *cluster)
 {
     memset(cluster, 0, sizeof(*cluster));
     pthread_mutex_init(&cluster->publishing, NULL);
+    cluster->member_name = "";
+}
+
+void cluster_set_member_name(struct cluster *cluster, const char *name)
+{
+    cluster->member_name = name;
 }
 
 void cluster_free(struct cluster *cluster)

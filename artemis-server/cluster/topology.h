@@ -68,6 +68,7 @@ struct cluster {
         void *context;
     } subscribers[CLUSTER_SUBSCRIBERS_MAX];
     size_t subscriber_count;
+    const char *member_name;     /* see cluster_set_member_name */
     struct member_list topology; /* the last published list */
     struct member_list blocked;
     bool published;      /* a topology was published */
@@ -76,6 +77,9 @@ struct cluster {
 
 void cluster_init(struct cluster *cluster);
 void cluster_free(struct cluster *cluster);
+/* The name that the certificate of each member has (cluster.tls.member_name), borrowed; "": there
+ * is none. A caller with it may be a node that joins. To be set before the node serves. */
+void cluster_set_member_name(struct cluster *cluster, const char *name);
 /* Adds a subscriber. False: CLUSTER_SUBSCRIBERS_MAX is reached. */
 bool cluster_subscribe(struct cluster *cluster, cluster_subscriber *call, void *context);
 

@@ -66,10 +66,8 @@ enum framing_result framing_add_argument(struct framing *framing, struct slice n
                                          struct slice value)
 {
     if (framing->arguments++ == 0) {
-        framing->first_argument = name.data;
-        framing->first_argument_size = (uint16_t)name.size;
-        framing->first_value = value.data;
-        framing->first_value_size = (uint16_t)value.size;
+        framing->first_argument = name;
+        framing->first_value = value;
     }
     return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
 }
@@ -180,14 +178,15 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
     enum header_field field = find_field(name);
     if (field == HEADER_FIELDS)
         return framing->stored ? FRAMING_SKIP : FRAMING_STORE;
-    if (field >= HEADER_FIRST_KEPT && !framing_value(framing, field))
-        framing->values[field - HEADER_FIRST_KEPT] = value.data;
+    if (!framing->values[field])
+        framing->values[field] = value.data;
     switch ((int)field) {
     case HEADER_HOST:
         framing->hosts++;
         break;
     case HEADER_AUTHORIZATION:
-        framing->authorizations++;
+        if (framing->authorizations++ == 0)
+            framing->authorization = value;
         break;
     case HEADER_COOKIE:
         return FRAMING_SKIP;

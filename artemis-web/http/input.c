@@ -33,31 +33,30 @@ static bool is_served(const struct web_listener *listener, const struct route *r
     return listener->serves_clients || route->class == ROUTE_NODE;
 }
 
-static enum error check_header(struct http_connection *http, const char *method,
-                               const char *version)
+static enum error check_header(struct session *session, const char *method, const char *version)
 {
-    const struct request *request = &http->request;
+    const struct request *request = &session->request;
     const char *reason;
-    enum error error = framing_check(request->header, version, &reason);
+    enum error error = framing_check(session->framing, version, &reason);
     if (!error && auth_is_required(&request->engine->auth))
-        error = authentication_check(http);
+        error = authentication_check(session);
     if (error)
         return error;
-    if (!request->route || !is_served(http->listener, request->route))
+    if (!request->route || !is_served(session->listener, request->route))
         return ERR_NO_SUCH_PATH;
     bool known = !request->is_get || request->is_head || strcmp(method, MHD_HTTP_METHOD_GET) == 0;
     if (!known || !(request->route->methods & (request->is_get ? METHOD_GET : METHOD_POST)))
         return ERR_WRONG_METHOD;
-    if (request->header->content_length > request->engine->config->server.max_body_bytes)
+    if (session->framing->content_length > request->engine->config->server.max_body_bytes)
         return ERR_BODY_TOO_LARGE;
     return ERR_NONE;
 }
 
-static enum error check_admission(const struct http_connection *http)
+static enum error check_admission(const struct session *session)
 {
-    const struct request *request = &http->request;
+    const struct request *request = &session->request;
     const struct client client = {request->token ? request->token->name : NULL,
-                                  &http->connection.from.address};
+                                  &session->connection.from.address};
     switch (request->route->class) {
     case ROUTE_REGISTRY:
         return engine_admit(request->engine, CALL_HEARTBEAT, &client, request->now);
@@ -79,11 +78,11 @@ static size_t header_bytes(struct MHD_Connection *mhd)
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
 }
 
-void input_begin(struct http_connection *http, struct MHD_Connection *mhd, const char *url,
+void input_begin(struct session *session, struct MHD_Connection *mhd, const char *url,
                  const char *method, const char *version)
 {
-    struct request *request = &http->request;
-    struct web *web = request->web;
+    struct request *request = &session->request;
+    struct web *web = session->web;
     const struct route *last = request->route; /* clients tend to repeat it */
     bool is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0;
     struct text body = request->body; /* the buffer is reused */
@@ -94,7 +93,7 @@ void input_begin(struct http_connection *http, struct MHD_Connection *mhd, const
         .push = web->push,
         .mhd = mhd,
         .http_version = version,
-        .header = request->header,
+        .header = session->framing,
         .is_get = is_get,
         .is_head = is_get && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
@@ -103,26 +102,26 @@ void input_begin(struct http_connection *http, struct MHD_Connection *mhd, const
     request->now.mono_ms = request->started_ns / NS_PER_MS;
     request->route =
         last && strcmp(last->path, url) == 0 ? last : route_find(web->routes, url, &request->java);
-    if (request->header->nul_in_path)
+    if (session->framing->nul_in_path)
         request->route = NULL; /* `url` ends early */
-    framing_check_end(request->header, method + header_bytes(mhd));
-    request->refused = check_header(http, method, version);
+    framing_check_end(session->framing, method + header_bytes(mhd));
+    request->refused = check_header(session, method, version);
     if (!request->refused)
-        request->refused = check_admission(http);
-    if (http->connection.is_excess)
+        request->refused = check_admission(session);
+    if (session->connection.is_excess)
         request->refused = ERR_TOO_MANY_CONNECTIONS;
-    request->was_silent =
-        connection_reading(&web->connections, &http->connection, request->now.mono_ms) > SILENT_MS;
+    request->silent_ms =
+        connection_reading(&web->connections, &session->connection, request->now.mono_ms);
 }
 
-bool input_is_final(const struct http_connection *http)
+bool input_is_final(const struct session *session)
 {
-    const struct request *request = &http->request;
+    const struct request *request = &session->request;
     return request->refused &&
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
             request->refused == ERR_TOO_MANY_CONNECTIONS ||
             request_header(request, HEADER_EXPECT) ||
-            request->header->content_length > DISCARDED_BODY_BYTES_MAX);
+            session->framing->content_length > DISCARDED_BODY_BYTES_MAX);
 }
 
 /* --- body ------------------------------------------------------------------------------------- */
@@ -158,11 +157,11 @@ static enum error buffer_body(struct request *request, const char *data, size_t 
     return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
-bool input_receive(struct http_connection *http, const char *data, size_t size)
+bool input_receive(struct session *session, const char *data, size_t size)
 {
-    struct request *request = &http->request;
+    struct request *request = &session->request;
     struct metrics *metrics = &request->web->metrics;
-    connection_received(&http->connection, size);
+    connection_received(&session->connection, size);
     atomic_fetch_add_explicit(&metrics->request_bytes, size, memory_order_relaxed);
     if (!request->refused) {
         request->refused = buffer_body(request, data, size);
@@ -176,21 +175,21 @@ bool input_receive(struct http_connection *http, const char *data, size_t size)
     /* libmicrohttpd takes no response before the end of the body */
     char response[ERROR_RESPONSE_BYTES];
     size_t bytes = connection_write_error(request->refused, NULL, response);
-    if (http->tls)
-        tls_session_send_last(http->tls, response, bytes);
+    if (session->tls)
+        tls_session_send_last(session->tls, response, bytes);
     else
-        connection_refuse(http->connection.socket, request->refused, NULL);
+        connection_refuse(session->connection.socket, request->refused, NULL);
     return false;
 }
 
-void input_check_trailers(struct http_connection *http)
+void input_check_trailers(struct session *session)
 {
     const char *reason;
-    if (!http->request.header->has_trailers)
+    if (!session->framing->has_trailers)
         return;
-    enum error error = framing_check(http->request.header, http->request.http_version, &reason);
+    enum error error = framing_check(session->framing, session->request.http_version, &reason);
     if (error)
-        http->request.refused = error;
+        session->request.refused = error;
 }
 
 void input_release_body(struct request *request, bool keep)
@@ -227,14 +226,14 @@ static void describe_path(const struct request *request, const char *url,
                  route->path);
 }
 
-void input_describe_error(const struct http_connection *http, const char *url, const char *method,
+void input_describe_error(const struct session *session, const char *url, const char *method,
                           char message[MESSAGE_BYTES])
 {
     char quoted[160];
     const char *reason;
-    const struct request *request = &http->request;
+    const struct request *request = &session->request;
     const struct config *config = request->engine->config;
-    const struct framing *framing = http->request.header;
+    const struct framing *framing = session->framing;
     switch ((int)request->refused) {
     case ERR_MALFORMED_REQUEST:
     case ERR_HEADER_TOO_LARGE:
@@ -271,13 +270,13 @@ void input_describe_error(const struct http_connection *http, const char *url, c
         engine_describe_limit(request->engine, request->refused, message);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
-        connections_describe_limit(&http->request.web->connections, message);
+        connections_describe_limit(&session->web->connections, message);
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:
         authentication_describe_peer(request, request->refused, message);
         break;
     default:
-        authentication_describe(http, request->refused, message);
+        authentication_describe(session, request->refused, message);
     }
 }

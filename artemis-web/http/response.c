@@ -108,21 +108,21 @@ static struct MHD_Response *from_stream(struct request *request, struct response
 
 static bool watch(void *context, struct watch *watch, uint32_t events)
 {
-    struct http_connection *http = context;
-    return web_thread_watch(http->thread, watch, events);
+    struct session *session = context;
+    return web_thread_watch(session->thread, watch, events);
 }
 
 static void unwatch(void *context, struct watch *watch)
 {
-    struct http_connection *http = context;
-    web_thread_unwatch(http->thread, watch);
+    struct session *session = context;
+    web_thread_unwatch(session->thread, watch);
 }
 
 static void end_forward(void *context)
 {
-    struct http_connection *http = context;
-    http->tls->forward = NULL;
-    web_thread_end_upgraded(http->thread, http);
+    struct session *session = context;
+    session->tls->forward = NULL;
+    web_thread_end_upgraded(session->thread, session);
 }
 
 static const struct tls_forward_calls forward_calls = {
@@ -137,27 +137,27 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
                         struct MHD_UpgradeResponseHandle *upgraded)
 {
     (void)connection;
-    struct http_connection *http = context;
-    struct request *request = &http->request;
-    request->has_reservation = false; /* the push thread owns it now */
-    http->upgraded = upgraded;
-    free(http->request.header); /* a WebSocket lives long, and has no further header */
-    http->request.header = NULL;
+    struct session *session = context;
+    struct request *request = &session->request;
+    request->push_slot_reserved = false; /* the push thread owns it now */
+    session->upgraded = upgraded;
+    free(session->framing); /* a WebSocket lives long, and has no further header */
+    session->framing = NULL;
     request->header = NULL;
-    struct tls_session *tls = http->tls;
+    struct tls_session *tls = session->tls;
     if (tls) {
         int on = 1; /* libmicrohttpd has switched Nagle's algorithm on */
-        setsockopt(http->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(session->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         tls->forward =
-            tls_forward_start(tls, tls->handshake_watch.is_added, &forward_calls, http, &socket);
+            tls_forward_start(tls, tls->handshake_watch.is_added, &forward_calls, session, &socket);
     }
     if (tls && !tls->forward) {
         push_release(request->web->push);
-        web_thread_close_upgraded(http->thread, http);
+        web_thread_close_upgraded(session->thread, session);
         return;
     }
-    const struct push_caller caller = {request->token, http->connection.from.address};
-    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, http,
+    const struct push_caller caller = {request->token, session->connection.from.address};
+    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
                        &caller, (struct slice){received, received_bytes});
 }
 

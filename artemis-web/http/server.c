@@ -94,6 +94,28 @@ static void set_url(struct engine *engine, const struct web *web)
                  advertised, strcmp(port, ":0") == 0 ? strrchr(listener->address, ':') : port);
 }
 
+static bool is_every_interface(const char *address)
+{
+    return strncmp(address, "0.0.0.0:", strlen("0.0.0.0:")) == 0 ||
+           strncmp(address, "[::]:", strlen("[::]:")) == 0;
+}
+
+/* Sets the URL at which peers reach this node: that of the listener for peers if there is one. */
+static void set_peer_url(struct engine *engine, const struct web *web)
+{
+    const struct config *config = engine->config;
+    const char *advertised = config->cluster.advertise_addr;
+    const char *address = web->listeners[CONFIG_LISTENER_PEER].address;
+    if (!config_listener_address(config, CONFIG_LISTENER_PEER)[0]) {
+        snprintf(engine->peer_url, sizeof(engine->peer_url), "%s", engine->url);
+        return;
+    }
+    const char *host = is_every_interface(address) ? advertised : address;
+    snprintf(engine->peer_url, sizeof(engine->peer_url), "%s://%.*s%s",
+             config_listener_has_tls(config, CONFIG_LISTENER_PEER) ? "https" : "http",
+             (int)(strrchr(host, ':') - host), host, strrchr(address, ':'));
+}
+
 /* How many WebSockets with TLS the descriptors suffice for. */
 static uint64_t tls_websockets_max(const struct config *config, uint32_t connections)
 {
@@ -167,6 +189,7 @@ enum error web_start(struct engine *engine, const struct route_table *routes, st
         return error;
     }
     set_url(engine, web);
+    set_peer_url(engine, web);
     metrics_init(&web->metrics, route_names(routes), routes->count);
     error = start_threads(web, &opened);
     if (error) {

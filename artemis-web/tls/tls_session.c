@@ -73,18 +73,23 @@ static bool has_alternative_names(gnutls_x509_crt_t certificate)
 }
 
 /* A wildcard names no member: it would stand for hosts that the operator has not listed. */
+static bool has_name(gnutls_x509_crt_t certificate, const char *name)
+{
+    return gnutls_x509_crt_check_hostname2(certificate, name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS);
+}
+
 static bool is_member(struct cluster *cluster, gnutls_x509_crt_t certificate)
 {
     struct member_list members;
     char host[MEMBER_URL_BYTES];
     if (!has_alternative_names(certificate))
         return false;
+    if (cluster->member_name[0] && has_name(certificate, cluster->member_name))
+        return true;
     cluster_members(cluster, &members);
     for (size_t i = 0; i < members.count; i++) {
         host_of(members.items[i].url, host);
-        const char *name = members.items[i].name[0] ? members.items[i].name : host;
-        if (gnutls_x509_crt_check_hostname2(certificate, name,
-                                            GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS))
+        if (has_name(certificate, members.items[i].name[0] ? members.items[i].name : host))
             return true;
     }
     return false;
@@ -236,7 +241,7 @@ static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t size)
         return -1;
     }
     ssize_t got = recv(tls->connection.socket, data, size, 0);
-    atomic_store_explicit(tls->connection.has_read_all, got <= 0, memory_order_relaxed);
+    atomic_store_explicit(tls->connection.is_drained, got <= 0, memory_order_relaxed);
     if (got < 0)
         gnutls_transport_set_errno(tls->connection.gnutls, errno);
     if (tls->state != TLS_HANDSHAKE)

@@ -89,19 +89,21 @@ static void on_failure(struct provider *provider, const char *problem)
 /* --- the providers ---------------------------------------------------------------------------- */
 
 static void add(struct membership *membership, const struct provider_kind *kind,
-                const struct config *config)
+                const struct config *config, const struct provider_node *node)
 {
     struct membership_part *part = &membership->parts[membership->count++];
     part->status.name = kind->name;
     part->provider = (struct provider){.kind = kind,
                                        .config = config,
+                                       .node = node,
                                        .owner = membership,
                                        .on_members = on_members,
                                        .on_failure = on_failure};
 }
 
 void membership_init_with(struct membership *membership, const struct provider_kind *const kinds[],
-                          size_t count, const struct config *config)
+                          size_t count, const struct config *config,
+                          const struct provider_node *node)
 {
     pthread_condattr_t attributes;
     memset(membership, 0, sizeof(*membership));
@@ -112,18 +114,20 @@ void membership_init_with(struct membership *membership, const struct provider_k
     pthread_condattr_destroy(&attributes);
     assert(count <= PROVIDERS_MAX);
     for (size_t i = 0; i < count; i++)
-        add(membership, kinds[i], config);
+        add(membership, kinds[i], config, node);
 }
 
-void membership_init(struct membership *membership, const struct config *config)
+void membership_init(struct membership *membership, const struct config *config,
+                     const struct provider_node *node)
 {
-    static const struct provider_kind *const all[] = {&provider_static, &provider_dns};
+    static const struct provider_kind *const all[] = {&provider_static, &provider_dns,
+                                                      &provider_registry};
     const struct provider_kind *kinds[PROVIDERS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (config_has_provider(config, all[i]->name))
             kinds[count++] = all[i];
-    membership_init_with(membership, kinds, count, config);
+    membership_init_with(membership, kinds, count, config, node);
 }
 
 void membership_free(struct membership *membership)
@@ -198,7 +202,8 @@ void membership_stop(struct membership *membership)
 
 enum error membership_check(const struct config *config)
 {
-    return provider_static_check(config);
+    enum error error = provider_static_check(config);
+    return error ? error : provider_registry_check(config);
 }
 
 void membership_reload(struct membership *membership)

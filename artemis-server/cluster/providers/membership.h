@@ -48,10 +48,12 @@ struct membership {
 };
 
 /* The providers that cluster.provider names. */
-void membership_init(struct membership *membership, const struct config *config);
+void membership_init(struct membership *membership, const struct config *config,
+                     const struct provider_node *node);
 /* These providers, at most PROVIDERS_MAX. */
 void membership_init_with(struct membership *membership, const struct provider_kind *const kinds[],
-                          size_t count, const struct config *config);
+                          size_t count, const struct config *config,
+                          const struct provider_node *node);
 void membership_free(struct membership *membership); /* after membership_stop */
 
 /* Starts the providers, and waits until each has published or failed, for PROVIDERS_START_MS at

@@ -14,8 +14,18 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-server/cluster/topology.h"
+#include "artemis-server/replication/status.h"
 
 struct provider;
+
+/* This node. Everything is borrowed. */
+struct provider_node {
+    struct registry *registry;
+    const char *peer_url; /* where peers reach it; set before the start */
+    /* Copies the status of the peers and returns their number. */
+    size_t (*peers)(void *context, struct peer_status out[MEMBERS_MAX]);
+    void *context;
+};
 
 struct provider_kind {
     const char *name; /* in cluster.provider */
@@ -29,9 +39,10 @@ struct provider_kind {
 
 struct provider {
     const struct provider_kind *kind;
-    const struct config *config; /* borrowed */
-    void *state;                 /* of the provider */
-    void *owner;                 /* of the two calls, which the owner sets */
+    const struct config *config;      /* borrowed */
+    const struct provider_node *node; /* borrowed */
+    void *state;                      /* of the provider */
+    void *owner;                      /* of the two calls, which the owner sets */
     void (*on_members)(struct provider *provider, const struct member_list *members,
                        const char *reason);
     void (*on_failure)(struct provider *provider, const char *problem); /* NULL: it has ended */
@@ -56,13 +67,11 @@ static inline void provider_recover(struct provider *provider)
     provider->on_failure(provider, NULL);
 }
 
-/* Adds an address of the settings, or one that a provider has found. Peers with TLS need no scheme,
- * as others. Errors as member_list_add. */
-MUST_USE enum error provider_add_member(struct member_list *members, const struct config *config,
-                                        const char *address, const char *name);
-
-extern const struct provider_kind provider_static; /* cluster.peers */
-extern const struct provider_kind provider_dns;    /* cluster.dns.names */
+extern const struct provider_kind provider_static;   /* cluster.peers */
+extern const struct provider_kind provider_dns;      /* cluster.dns.names */
+extern const struct provider_kind provider_registry; /* cluster.seeds, and the nodes in the store */
 /* Whether `static` accepts cluster.peers: ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: an address is too
  * long. */
 MUST_USE enum error provider_static_check(const struct config *config);
+/* The same for `registry` and cluster.seeds. */
+MUST_USE enum error provider_registry_check(const struct config *config);

@@ -24,6 +24,7 @@
 
 #include "artemis-server/clock.h"
 #include "artemis-server/cluster/providers/dns_plan.h"
+#include "artemis-server/cluster/providers/member_address.h"
 #include "artemis-server/log.h"
 
 enum {
@@ -98,7 +99,7 @@ static void add_address(struct job *job, const struct query *query, const char *
     const struct config *config = job->dns->provider->config;
     snprintf(text, sizeof(text), query->type == DNS_AAAA ? "[%s]:%u" : "%s:%u", address,
              query->port);
-    job->left_out += provider_add_member(&job->members, config, text, query->host) != ERR_NONE;
+    job->left_out += member_address_add(&job->members, config, text, query->host) != ERR_NONE;
 }
 
 /* A target of another domain is left out. */

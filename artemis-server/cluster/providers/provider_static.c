@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/cluster/providers/provider.h"
 
-#include <stdio.h>
-#include <string.h>
-
-enum error provider_add_member(struct member_list *members, const struct config *config,
-                               const char *address, const char *name)
-{
-    char url[MEMBER_URL_BYTES];
-    bool has_scheme = strstr(address, "://") != NULL;
-    bool has_tls = config->cluster.tls.cert[0];
-    int size =
-        snprintf(url, sizeof(url), "%s%s", has_tls && !has_scheme ? "https://" : "", address);
-    if (size < 0 || (size_t)size >= sizeof(url))
-        return ERR_INVALID_FIELD;
-    return member_list_add_named(members, url, has_tls ? name : "");
-}
+#include "artemis-server/cluster/providers/member_address.h"
 
 static enum error read_peers(const struct config *config, struct member_list *members)
 {
     const struct config_list *peers = &config->cluster.peers;
     enum error error = ERR_NONE;
     for (size_t i = 0; i < peers->count && !error; i++)
-        error = provider_add_member(members, config, peers->items[i], "");
+        error = member_address_add(members, config, peers->items[i], "");
     return error;
 }
 

@@ -112,6 +112,32 @@ static void names_of_the_dns_provider_are_checked(void **state)
     assert_true(config_has_provider(&config, "static"));
 }
 
+static void registry_with_tls_needs_the_name_of_members(void **state)
+{
+    (void)state;
+    check_set("cluster.provider", "registry");
+    check_set("cluster.seeds", "a:1,https://a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.seeds", "a:1,http://a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.seeds: \"http://a:1\" is listed twice");
+    check_set("cluster.seeds", "a:1");
+    check_set("cluster.listen_addr", "127.0.0.1:9443");
+    check_set("cluster.tls.cert", "node.pem");
+    check_set("cluster.tls.key", "node.key");
+    check_set("cluster.tls.ca", "ca.pem");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.provider: registry with cluster.tls.cert "
+                                      "needs cluster.tls.member_name, which is not set");
+    check_set("cluster.tls.member_name", "nodes.example.org");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.enabled", "true");
+    check_set("cluster.seeds", "http://a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_non_null(strstr(problem.text, "--set: cluster.seeds: \"http://a:1\" must begin with "
+                                         "https://"));
+}
+
 /* --- the advertised address ------------------------------------------------------------------- */
 
 static const char *const one_address[] = {"10.0.0.7"};
@@ -259,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(names_of_the_dns_provider_are_checked),
+        TEST(registry_with_tls_needs_the_name_of_members),
         TEST(list_without_its_provider_is_a_warning),
         TEST(advertise_addr_defaults_to_listen_addr),
         TEST(threads_above_connections_are_rejected),

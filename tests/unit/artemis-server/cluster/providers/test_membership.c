@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "artemis-server/cluster/providers/member_address.h"
 #include "tests/unit/artemis-server/cluster/cluster_fixture.h"
 
 static struct config config;
@@ -50,7 +51,7 @@ static const struct provider_kind second_kind = {"second", start_second, NULL, s
 static enum error start_two(void)
 {
     static const struct provider_kind *const kinds[] = {&first_kind, &second_kind};
-    membership_init_with(&membership, kinds, 2, &config);
+    membership_init_with(&membership, kinds, 2, &config, NULL);
     return membership_start(&membership, &events.cluster);
 }
 
@@ -64,7 +65,7 @@ static void settings_with(char **peers, size_t count)
 {
     config.cluster.peers.items = peers;
     config.cluster.peers.count = count;
-    membership_init(&membership, &config);
+    membership_init(&membership, &config, NULL);
 }
 
 static int set_up(void **state)
@@ -143,14 +144,14 @@ static void members_of_a_node_with_tls_have_https_and_their_names(void **state)
 {
     (void)state;
     struct member_list list = {0};
-    membership_init(&membership, &config);
-    assert_int_equal(provider_add_member(&list, &config, "10.0.0.1:1", "n.example"), ERR_NONE);
+    membership_init(&membership, &config, NULL);
+    assert_int_equal(member_address_add(&list, &config, "10.0.0.1:1", "n.example"), ERR_NONE);
     assert_string_equal(list.items[0].url, "http://10.0.0.1:1");
     assert_string_equal(list.items[0].name, ""); /* plain HTTP verifies none */
     snprintf(config.cluster.tls.cert, sizeof(config.cluster.tls.cert), "node.pem");
     list.count = 0;
-    assert_int_equal(provider_add_member(&list, &config, "10.0.0.1:1", "n.example"), ERR_NONE);
-    assert_int_equal(provider_add_member(&list, &config, "https://b:1", ""), ERR_NONE);
+    assert_int_equal(member_address_add(&list, &config, "10.0.0.1:1", "n.example"), ERR_NONE);
+    assert_int_equal(member_address_add(&list, &config, "https://b:1", ""), ERR_NONE);
     assert_string_equal(list.items[0].url, "https://10.0.0.1:1");
     assert_string_equal(list.items[0].name, "n.example");
     assert_string_equal(list.items[1].url, "https://b:1");

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * member_address - adds an address of the settings, or one that a provider has found, to a list of
+ * members.
+ */
+#pragma once
+
+#include "artemis-core/config/config.h"
+#include "artemis-server/cluster/topology.h"
+
+/* With cluster.tls, an address without a scheme gets https://, and the member the name that its
+ * certificate must have ("": its host). Errors as member_list_add. */
+MUST_USE enum error member_address_add(struct member_list *members, const struct config *config,
+                                       const char *address, const char *name);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/cluster/providers/member_records.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "artemis-core/config/config_value.h"
+#include "artemis-server/cluster/providers/member_address.h"
+
+enum error member_record_create(const struct config *config, const char *peer_url,
+                                struct instance **out)
+{
+    struct field_problem problem;
+    struct instance_spec spec = {0};
+    spec.text[FIELD_REGION] = slice_of(config->server.region);
+    spec.text[FIELD_ZONE] = slice_of(config->server.zone);
+    spec.text[FIELD_SERVICE] = slice_of(MEMBER_SERVICE);
+    spec.text[FIELD_INSTANCE] = slice_of(config->server.node_id);
+    spec.text[FIELD_IP] = slice_of("0.0.0.0"); /* required; the url is what counts */
+    spec.text[FIELD_URL] = slice_of(peer_url);
+    spec.text[FIELD_STATUS] = slice_of("up");
+    return instance_create(&spec, out, &problem);
+}
+
+/* Writes the url of a registered node; false: it is not that of a peer. */
+static bool read_url(const struct instance *instance, const struct config *config,
+                     char url[MEMBER_URL_BYTES])
+{
+    static const char *const schemes[] = {"https://", "http://"};
+    struct slice text = instance_text(instance, FIELD_URL);
+    if (text.size >= MEMBER_URL_BYTES)
+        return false;
+    snprintf(url, MEMBER_URL_BYTES, "%.*s", (int)text.size, text.data);
+    for (size_t i = 0; i < (config->cluster.tls.cert[0] ? 1 : 2); i++)
+        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return config_value_is_address(url + strlen(schemes[i]));
+    return false;
+}
+
+static bool is_seed(const struct member_sources *sources, struct slice node_id)
+{
+    for (size_t i = 0; i < sources->seed_id_count; i++)
+        if (slice_equal(node_id, slice_of(sources->seed_ids[i])))
+            return true;
+    return false;
+}
+
+size_t member_records_read(const struct member_sources *sources, struct member_list *out)
+{
+    char url[MEMBER_URL_BYTES];
+    size_t others = 0;
+    size_t left_out = 0;
+    const struct config *config = sources->config;
+    *out = *sources->seeds;
+    for (size_t i = 0; i < sources->records->count; i++) {
+        const struct instance *record = sources->records->instances[i];
+        struct slice node_id = instance_text(record, FIELD_INSTANCE);
+        if (slice_equal(node_id, slice_of(config->server.node_id)))
+            continue;
+        others++;
+        if (!is_seed(sources, node_id) && read_url(record, config, url))
+            left_out += member_address_add(out, config, url, config->cluster.tls.member_name) != 0;
+    }
+    if (others == 0)
+        (void)member_list_merge(out, sources->before);
+    return left_out;
+}
