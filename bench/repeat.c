@@ -5,9 +5,9 @@
  *
  *   repeat --port PORT [--kind KIND] [--requests 1000] [--instances 1000]
  *
- * A KIND is heartbeat, heartbeat_100 (keys), discovery, register, peer_heartbeat_100 (as a node
- * without stamps sends it), peer_renewals (1,000 keys with stamps) or push_50 (a change that 50
- * WebSockets receive). The instances are those of
+ * A KIND is heartbeat, heartbeat_100 (keys), discovery, register, register_100 (instances),
+ * peer_heartbeat_100 (as a node without stamps sends it), peer_renewals (1,000 keys with stamps) or
+ * push_50 (a change that 50 WebSockets receive). The instances are those of
  * `fill --count INSTANCES`, 10 to a service, taken in turn; `register` registers new ones.
  */
 #include "bench/common.h"
@@ -40,6 +40,11 @@ static void heartbeat_100(struct http *server, uint32_t n)
 static void register_new(struct http *server, uint32_t n)
 {
     http_register(server, instances + n, 1, INSTANCES_PER_SERVICE);
+}
+
+static void register_100(struct http *server, uint32_t n)
+{
+    http_register(server, instances + n * BATCH, BATCH, INSTANCES_PER_SERVICE);
 }
 
 static void peer_heartbeat_100(struct http *server, uint32_t n)
@@ -128,6 +133,7 @@ static const struct {
     {"discovery", discover},
     {"register", register_new},
     {"peer_heartbeat_100", peer_heartbeat_100},
+    {"register_100", register_100},
     {"peer_renewals", peer_renewals},
     {"push_50", push},
 };

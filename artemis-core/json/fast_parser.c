@@ -115,15 +115,6 @@ enum {
     MEMBERS,
 };
 
-/* The order in which Artemis and most clients write members. */
-static const uint8_t usual_order[MEMBERS] = {
-    FIELD_REGION,           FIELD_ZONE,   FIELD_SERVICE,   FIELD_GROUP,     FIELD_INSTANCE,
-    FIELD_MACHINE_NAME,     FIELD_IP,     MEMBER_PORT,     FIELD_PROTOCOL,  FIELD_URL,
-    FIELD_HEALTH_CHECK_URL, FIELD_STATUS, MEMBER_METADATA, MEMBER_REVISION, MEMBER_VERSION,
-    MEMBER_ORIGIN,          MEMBER_AGE,   MEMBER_DELETED,  MEMBER_GUARDED,  MEMBER_CONFIRMING,
-    MEMBER_ROUNDS,
-};
-
 /* The names of the members in both casings, as they precede a value. */
 struct member_name {
     struct slice snake;
@@ -181,31 +172,59 @@ static inline bool begins_with(const char *at, const char *end, struct slice quo
     return (size_t)(end - at) >= quoted.size && text_short_equal(at, quoted.data, quoted.size);
 }
 
-/* Consumes the name of a member at the start of *c, and its colon. *place is the index in
- * usual_order at which the search starts; it becomes the index after that member. MEMBERS: there is
- * another name, or a blank before the colon. */
-static inline size_t take_quoted(struct cursor *c, size_t *place, enum name_casing *names)
+/* The first and the third letter of a name select its member; no two members have the same slot. A
+ * slot has the number of the member plus 1; 0: none. */
+#define SLOT(first, third) (((first) + 2 * (third)) % SLOTS)
+enum { SLOTS = 64 };
+static const uint8_t members_by_letters[SLOTS] = {
+    [SLOT('r', 'g')] = FIELD_REGION + 1,
+    [SLOT('z', 'n')] = FIELD_ZONE + 1,
+    [SLOT('s', 'r')] = FIELD_SERVICE + 1,
+    [SLOT('g', 'o')] = FIELD_GROUP + 1,
+    [SLOT('i', 's')] = FIELD_INSTANCE + 1,
+    [SLOT('i', '"')] = FIELD_IP + 1,
+    [SLOT('u', 'l')] = FIELD_URL + 1,
+    [SLOT('s', 'a')] = FIELD_STATUS + 1,
+    [SLOT('m', 'c')] = FIELD_MACHINE_NAME + 1,
+    [SLOT('p', 'o')] = FIELD_PROTOCOL + 1,
+    [SLOT('h', 'a')] = FIELD_HEALTH_CHECK_URL + 1,
+    [SLOT('p', 'r')] = MEMBER_PORT + 1,
+    [SLOT('m', 't')] = MEMBER_METADATA + 1,
+    [SLOT('r', 'v')] = MEMBER_REVISION + 1,
+    [SLOT('v', 'r')] = MEMBER_VERSION + 1,
+    [SLOT('o', 'i')] = MEMBER_ORIGIN + 1,
+    [SLOT('a', 'e')] = MEMBER_AGE + 1,
+    [SLOT('d', 'l')] = MEMBER_DELETED + 1,
+    [SLOT('g', 'a')] = MEMBER_GUARDED + 1,
+    [SLOT('c', 'n')] = MEMBER_CONFIRMING + 1,
+    [SLOT('r', 'u')] = MEMBER_ROUNDS + 1,
+};
+
+/* Consumes the name of a member at the start of *c, and its colon. MEMBERS: there is another name,
+ * or a blank before the colon. */
+static inline size_t take_quoted(struct cursor *c, enum name_casing *names)
 {
-    for (size_t tries = 0; tries < MEMBERS; tries++) {
-        size_t member = usual_order[*place];
-        struct slice name = member_names[member].snake;
-        *place = *place + 1 < MEMBERS ? *place + 1 : 0;
-        bool found = begins_with(c->at, c->end, name);
-        if (!found && cased_fields >> member & 1) {
-            name = member_names[member].camel;
-            found = begins_with(c->at, c->end, name);
-            *names = found ? NAMES_CAMEL : *names;
-        }
-        if (!found)
-            continue;
-        c->at += name.size;
-        return member;
+    if ((size_t)(c->end - c->at) < sizeof("\"ip\":") - 1)
+        return MEMBERS;
+    unsigned char first = (unsigned char)c->at[1];
+    unsigned char third = (unsigned char)c->at[3];
+    size_t member = members_by_letters[SLOT(first, third)];
+    if (member-- == 0)
+        return MEMBERS;
+    struct slice name = member_names[member].snake;
+    if (!begins_with(c->at, c->end, name)) {
+        name = member_names[member].camel;
+        if (!(cased_fields >> member & 1) || !begins_with(c->at, c->end, name))
+            return MEMBERS;
+        *names = NAMES_CAMEL;
     }
-    return MEMBERS;
+    c->at += name.size;
+    return member;
 }
+#undef SLOT
 
 /* A name that blanks separate from its colon. */
-static size_t take_separated(struct cursor *c, size_t *place, enum name_casing *names)
+static size_t take_separated(struct cursor *c, enum name_casing *names)
 {
     enum { NAME_BYTES_MAX = 24 };
     char quoted[NAME_BYTES_MAX + sizeof("\"\":")];
@@ -216,15 +235,15 @@ static size_t take_separated(struct cursor *c, size_t *place, enum name_casing *
     memcpy(quoted + 1, name.data, name.size);
     memcpy(quoted + 1 + name.size, "\":", 2);
     struct cursor copy = {quoted, quoted + name.size + 3};
-    return take_quoted(&copy, place, names);
+    return take_quoted(&copy, names);
 }
 
 /* The name of a known member, its colon and blanks; MEMBERS if there is none. */
-static inline size_t take_name(struct cursor *c, size_t *place, enum name_casing *names)
+static inline size_t take_name(struct cursor *c, enum name_casing *names)
 {
-    size_t member = take_quoted(c, place, names);
+    size_t member = take_quoted(c, names);
     if (member == MEMBERS)
-        return take_separated(c, place, names);
+        return take_separated(c, names);
     if (is_at_blank(c))
         skip_blanks(c);
     return member;
@@ -310,11 +329,10 @@ static bool take_record(struct cursor *c, struct fast_record *out)
     out->spec.is_plain = true;
     const char *start = c->at;
     uint32_t given = 0; /* a bit for each member that was present */
-    size_t place = 0;
     if (!take(c, '{'))
         return false;
     do {
-        size_t member = take_name(c, &place, &out->names);
+        size_t member = take_name(c, &out->names);
         if (member == MEMBERS || given >> member & 1 || !take_value(c, member, out))
             return false; /* unknown, given twice, or not of the usual form */
         given |= UINT32_C(1) << member;

@@ -204,18 +204,28 @@ static void append_derived_url(struct slice ip, uint16_t port, struct text *out)
     text_append_u64(out, port);
 }
 
+static bool take_prefix(struct slice *text, struct slice prefix)
+{
+    if (text->size < prefix.size || memcmp(text->data, prefix.data, prefix.size) != 0)
+        return false;
+    text->data += prefix.size;
+    text->size -= prefix.size;
+    return true;
+}
+
 /* Whether the url equals the one derived from ip and port. The spec is valid. */
 static bool url_is_derived(const struct instance_spec *spec)
 {
     struct slice ip = spec->text[FIELD_IP];
-    struct slice url = spec->text[FIELD_URL];
-    char buffer[IP_BYTES_MAX + sizeof("http://[]:65535")];
-    struct text derived = {.data = buffer,
-                           .capacity = sizeof(buffer)}; /* large enough: never grows */
-    if (ip.size == 0 || url.size == 0)
+    struct slice rest = spec->text[FIELD_URL];
+    uint64_t port;
+    if (ip.size == 0 || rest.size == 0)
         return false;
-    append_derived_url(ip, (uint16_t)spec->port, &derived);
-    return slice_equal(url, (struct slice){derived.data, derived.size});
+    bool brackets = needs_brackets(ip);
+    return take_prefix(&rest, brackets ? SLICE("http://[") : SLICE("http://")) &&
+           take_prefix(&rest, ip) && take_prefix(&rest, brackets ? SLICE("]:") : SLICE(":")) &&
+           slice_to_u64(rest, &port) && port == (uint64_t)spec->port &&
+           (rest.size == 1 || rest.data[0] != '0');
 }
 
 static enum instance_status parse_status(struct slice name)
@@ -228,15 +238,12 @@ static enum instance_status parse_status(struct slice name)
     return STATUS_OTHER;
 }
 
-/* The text that is stored for a field: none if it can be derived. */
-static struct slice stored_text(const struct instance_spec *spec, enum instance_field field)
-{
-    if (field == FIELD_STATUS && parse_status(spec->text[field]) != STATUS_OTHER)
-        return (struct slice){0};
-    if (field == FIELD_URL && url_is_derived(spec))
-        return (struct slice){0};
-    return spec->text[field];
-}
+/* What is stored of a spec: no texts that can be derived. */
+struct stored_form {
+    struct slice text[TEXT_FIELDS];
+    enum instance_status status;
+    size_t size; /* of `bytes` */
+};
 
 /* Bytes of a slice with its size before it. */
 static size_t packed_slice_size(struct slice slice)
@@ -244,25 +251,46 @@ static size_t packed_slice_size(struct slice slice)
     return slice.size + (slice.size < LONG_SIZE ? 1 : 2);
 }
 
-static size_t packed_size(const struct instance_spec *spec)
+static void choose_form(const struct instance_spec *spec, struct stored_form *form)
 {
-    size_t size = 0;
+    memcpy(form->text, spec->text, sizeof(form->text));
+    form->text[FIELD_GROUP] = canonical_group(spec->text[FIELD_GROUP]);
+    form->status = parse_status(spec->text[FIELD_STATUS]);
+    if (form->status != STATUS_OTHER)
+        form->text[FIELD_STATUS].size = 0;
+    if (url_is_derived(spec))
+        form->text[FIELD_URL].size = 0;
+    form->size = spec->client_revision ? sizeof(spec->client_revision) : 0;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
-        size += field == FIELD_GROUP ? canonical_group(spec->text[field]).size
-                                     : stored_text(spec, field).size;
+        form->size += form->text[field].size;
     for (size_t i = 0; i < spec->metadata_count; i++)
-        size +=
+        form->size +=
             packed_slice_size(spec->metadata[i].name) + packed_slice_size(spec->metadata[i].value);
-    return size + (spec->client_revision ? sizeof(spec->client_revision) : 0);
 }
 
-/* Sorts by name, so that the order in which a client sends metadata makes no difference. */
 static int by_name(const void *a, const void *b)
 {
     struct slice x = ((const struct metadata_entry *)a)->name;
     struct slice y = ((const struct metadata_entry *)b)->name;
     int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
     return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
+/* Sorts by name, so that the order in which a client sends metadata makes no difference. */
+static void sort_metadata(struct metadata_entry *entries, size_t count)
+{
+    enum { FEW = 8 };
+    if (count > FEW) {
+        qsort(entries, count, sizeof(*entries), by_name);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct metadata_entry entry = entries[i];
+        size_t at = i;
+        for (; at > 0 && by_name(&entries[at - 1], &entry) > 0; at--)
+            entries[at] = entries[at - 1];
+        entries[at] = entry;
+    }
 }
 
 static char *pack_slice(char *to, struct slice slice)
@@ -281,20 +309,21 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     enum error error = check_spec(spec, problem);
     if (error)
         return error;
-    size_t size = packed_size(spec);
-    struct instance *made = malloc(sizeof(*made) + size);
+    struct stored_form form;
+    choose_form(spec, &form);
+    struct instance *made = malloc(sizeof(*made) + form.size);
     if (!made)
         return ERR_NO_MEMORY;
     atomic_init(&made->refs, 1);
     made->port = (uint16_t)spec->port;
-    made->status = parse_status(spec->text[FIELD_STATUS]) & 0x3F;
+    made->status = form.status & 0x3F;
     made->has_client_revision = false;
     made->is_sharing = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
-    made->size = (uint16_t)size;
+    made->size = (uint16_t)form.size;
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
     for (enum instance_field place = KEY_FIELDS; place < TEXT_FIELDS; place++) {
-        struct slice text = stored_text(spec, text_place(place));
+        struct slice text = form.text[text_place(place)];
         if (text.size)
             memcpy(to, text.data, text.size);
         to += text.size;
@@ -303,7 +332,7 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     struct metadata_entry sorted[METADATA_ENTRIES_MAX];
     if (spec->metadata_count)
         memcpy(sorted, spec->metadata, spec->metadata_count * sizeof(*sorted));
-    qsort(sorted, spec->metadata_count, sizeof(*sorted), by_name);
+    sort_metadata(sorted, spec->metadata_count);
     for (size_t i = 0; i < spec->metadata_count; i++) {
         to = pack_slice(to, sorted[i].name);
         to = pack_slice(to, sorted[i].value);
