@@ -16,6 +16,8 @@ set -u -o pipefail
 . "$(dirname "$0")/cluster.sh"
 # shellcheck source-path=SCRIPTDIR source=push.sh
 . "$(dirname "$0")/push.sh"
+# shellcheck source-path=SCRIPTDIR source=large.sh
+. "$(dirname "$0")/large.sh"
 # shellcheck source-path=SCRIPTDIR source=connections.sh
 . "$(dirname "$0")/connections.sh"
 # shellcheck source-path=SCRIPTDIR source=storage.sh
@@ -30,7 +32,7 @@ set -u -o pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag traffic register bootstrap guard-cut failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls flood"
-NAMES+=" heartbeat-100 register-100 peer-renewals"
+NAMES+=" heartbeat-100 register-100 peer-renewals follow large"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
 # Many short rounds by turns: the speed of a virtual machine drifts within seconds. The median of 40
 # quotients of neighbours comes out within 3 %, where 5 rounds of 2 s are off by 20 %.
@@ -287,7 +289,7 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$ONLY" ] || [[ " $NAMES " == *" $ONLY "* ]] || usage
 needs wrk curl
-needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,start,probe,repeat,lag,relay,watch}
+needs_built "$BINARY" "$PROGRAMS"/{yardstick,fill,start,probe,repeat,lag,relay,watch,follow,large}
 
 : >"$WORK/rows"
 for name in ${ONLY:-$NAMES}; do
