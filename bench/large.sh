@@ -7,7 +7,7 @@ FOLLOWERS=1000
 
 # serve_followed INSTANCES: a server with one service of so many instances.
 serve_followed() {
-    serve artemis "$BINARY" server "${COMMON[@]}" --set lease.ttl_secs=86400 --set server.threads=1 &&
+    serve artemis "$BINARY" server "${COMMON[@]}" --set lease.ttl_secs=86400 &&
         fill artemis "$1" "$1"
 }
 
