@@ -2,6 +2,7 @@
 #include "libartemis/wire/wire.h"
 
 #include "artemis-core/json/codec_internal.h"
+#include "artemis-core/json/fast_parser.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -189,7 +190,17 @@ static enum error reserve_one(void **array, size_t count, size_t element_size)
     return ERR_NONE;
 }
 
-/* *out stays NULL for an invalid instance, which is ignored. ERR_NO_MEMORY. */
+/* Takes over the reference of an instance that was created, unless there is an error. *out stays
+ * NULL for an invalid one, which is ignored. ERR_NO_MEMORY. */
+static enum error share(struct instance *instance, enum error error, struct shared_instance **out)
+{
+    if (error)
+        return error == ERR_NO_MEMORY ? error : ERR_NONE;
+    error = shared_instance_create(instance, out);
+    instance_unref(instance);
+    return error;
+}
+
 static enum error read_instance(json_t *item, struct shared_instance **out)
 {
     struct instance *instance = NULL;
@@ -199,11 +210,15 @@ static enum error read_instance(json_t *item, struct shared_instance **out)
         return ERR_NONE;
     drop_camel_names(item);
     enum error error = item_instance(item, &names, &instance, &problem);
-    if (error)
-        return error == ERR_NO_MEMORY ? error : ERR_NONE;
-    error = shared_instance_create(instance, out);
-    instance_unref(instance);
-    return error;
+    return share(instance, error, out);
+}
+
+static enum error read_fast_instance(const struct fast_record *fast, struct shared_instance **out)
+{
+    struct instance *instance = NULL;
+    struct field_problem problem;
+    enum error error = instance_create(&fast->spec, &instance, &problem);
+    return share(instance, error, out);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -232,38 +247,94 @@ static const struct {
                     {"delete", CHANGE_DELETE},
                     {"reload", CHANGE_RELOAD}};
 
-/* *known: false for a change that is ignored. ERR_NO_MEMORY. */
-static enum error read_change(const json_t *item, struct push_change *change, bool *known)
+/* Reads type and time. False: a change that is ignored. */
+static bool read_change_type(const char *word, const char *time, struct push_change *change)
 {
-    const char *word = text_of(item, "change_type");
     size_t i = 0;
     while (i < sizeof change_words / sizeof *change_words &&
            strcmp(change_words[i].word, word) != 0)
         i++;
-    *known = i < sizeof change_words / sizeof *change_words;
-    if (!*known)
+    if (i == sizeof change_words / sizeof *change_words)
+        return false;
+    change->type = change_words[i].type;
+    change->time_ms = read_time(time);
+    return true;
+}
+
+/* --- items ------------------------------------------------------------------------------------ */
+
+/* An item of "instances" or of "changes". An instance has no "change_type". */
+struct item {
+    bool is_change;
+    bool is_known; /* false: it is ignored */
+    struct push_change change;
+};
+
+static enum error read_tree(json_t *root, struct item *out)
+{
+    out->is_change = json_object_get(root, "change_type") != NULL;
+    if (!out->is_change)
+        return read_instance(root, &out->change.instance);
+    out->is_known =
+        read_change_type(text_of(root, "change_type"), text_of(root, "change_time"), &out->change);
+    if (!out->is_known || out->change.type == CHANGE_RELOAD)
         return ERR_NONE;
-    *change = (struct push_change){.type = change_words[i].type,
-                                   .time_ms = read_time(text_of(item, "change_time"))};
-    if (change->type == CHANGE_RELOAD)
+    return read_instance(json_object_get(root, "instance"), &out->change.instance);
+}
+
+/* Reads an item of the usual form without a tree. ERR_INVALID_JSON: it has another form. */
+static enum error read_usual_item(struct slice text, struct item *out)
+{
+    struct metadata_entry metadata[METADATA_ENTRIES_MAX];
+    struct fast_record fast = {.metadata = metadata};
+    struct slice type, time;
+    char word[WIRE_WORD_MAX];
+    char when[WIRE_WORD_MAX];
+    if (fast_record_read(text, &fast) && fast.whole.size == text.size)
+        return read_fast_instance(&fast, &out->change.instance);
+    if (!fast_change_read(text, &fast, &type, &time) || type.size >= sizeof word ||
+        time.size >= sizeof when)
+        return ERR_INVALID_JSON;
+    out->is_change = true;
+    snprintf(word, sizeof word, "%.*s", (int)type.size, type.data);
+    snprintf(when, sizeof when, "%.*s", (int)time.size, time.data);
+    out->is_known = read_change_type(word, when, &out->change);
+    if (!out->is_known || out->change.type == CHANGE_RELOAD)
         return ERR_NONE;
-    enum error error = read_instance(json_object_get(item, "instance"), &change->instance);
-    *known = change->instance != NULL;
+    return read_fast_instance(&fast, &out->change.instance);
+}
+
+/* ERR_INVALID_JSON, ERR_NO_MEMORY. */
+static enum error read_item(struct slice text, struct item *out)
+{
+    *out = (struct item){0};
+    enum error error = read_usual_item(text, out);
+    if (error == ERR_INVALID_JSON) {
+        json_t *root = NULL;
+        error = parse(text, &root);
+        if (!error)
+            error = read_tree(root, out);
+        json_decref(root);
+    }
+    bool is_reload = out->is_change && out->is_known && out->change.type == CHANGE_RELOAD;
+    if (!error)
+        out->is_known = is_reload || out->change.instance;
     return error;
 }
 
-/* Appends the change of an item, unless it is ignored. ERR_NO_MEMORY. */
-static enum error append_change(const json_t *item, struct push_change **changes, size_t *count,
-                                size_t *skipped)
+/* Appends a change, or counts one that is ignored. ERR_NO_MEMORY. */
+static enum error append_change(const struct item *item, struct push_change **changes,
+                                size_t *count, size_t *skipped)
 {
     void *array = *changes;
-    bool known = false;
     enum error error = reserve_one(&array, *count, sizeof **changes);
     *changes = array;
-    if (!error)
-        error = read_change(item, &(*changes)[*count], &known);
-    *count += known;
-    *skipped += !error && !known;
+    bool is_added = !error && item->is_change && item->is_known;
+    if (is_added)
+        (*changes)[(*count)++] = item->change;
+    else
+        shared_instance_unref(item->change.instance);
+    *skipped += !error && !is_added;
     return error;
 }
 
@@ -325,32 +396,29 @@ void wire_free_result(struct wire_result *result)
     *result = (struct wire_result){0};
 }
 
-static enum error append_instance(json_t *item, struct wire_instances *out)
+static enum error append_instance(const struct item *item, struct wire_instances *out)
 {
     void *instances = out->instances;
-    struct shared_instance *instance = NULL;
     enum error error = reserve_one(&instances, out->count, sizeof(struct shared_instance *));
     out->instances = instances;
-    if (!error)
-        error = read_instance(item, &instance);
-    if (instance)
-        out->instances[out->count++] = instance;
-    out->skipped += !error && !instance;
+    if (!error && item->is_known)
+        out->instances[out->count++] = item->change.instance;
+    else
+        shared_instance_unref(item->change.instance);
+    out->skipped += !error && !item->is_known;
     return error;
 }
 
-/* An item of "instances" or of "changes". An instance has no "change_type". */
+/* An item of "instances" or of "changes". */
 static enum error on_fetched(void *context, struct slice text)
 {
     struct wire_instances *out = context;
-    json_t *item = NULL;
-    enum error error = parse(text, &item);
-    if (!error && json_object_get(item, "change_type"))
-        error = append_change(item, &out->changes, &out->change_count, &out->skipped);
-    else if (!error)
-        error = append_instance(item, out);
-    json_decref(item);
-    return error;
+    struct item item;
+    enum error error = read_item(text, &item);
+    if (error)
+        return error;
+    return item.is_change ? append_change(&item, &out->changes, &out->change_count, &out->skipped)
+                          : append_instance(&item, out);
 }
 
 void wire_free_instances(struct wire_instances *out)
@@ -418,12 +486,10 @@ void wire_reader_free(struct wire_reader *reader)
 static enum error on_change(void *context, struct slice text)
 {
     struct push_message *message = context;
-    json_t *item = NULL;
-    enum error error = parse(text, &item);
-    if (!error)
-        error = append_change(item, &message->changes, &message->count, &message->skipped);
-    json_decref(item);
-    return error;
+    struct item item;
+    enum error error = read_item(text, &item);
+    return error ? error
+                 : append_change(&item, &message->changes, &message->count, &message->skipped);
 }
 
 /* Keeps the JSON value as it is: it is only sent back. A value that is too long is ignored. */
