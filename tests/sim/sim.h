@@ -368,6 +368,7 @@ struct sim_call {
     bool is_repeated;   /* by a proxy, over a connection that stays open */
     enum call_result result;
     bool clock_late; /* its stamps were behind when the node executed the call; see is_clock_late */
+    uint32_t node_life; /* the node's process when it executed the call */
 };
 /* Sends a call to client->node. The result arrives by client_on_result. */
 void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind);

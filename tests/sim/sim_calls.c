@@ -145,6 +145,7 @@ static void execute(struct sim *sim, struct sim_call *call, struct sim_node *nod
     }
     call->result = CALL_DONE;
     call->clock_late = is_clock_late(sim, client, node);
+    call->node_life = node->life;
     if (call->number != client->call) {
         sim->counts.late_calls++;
         sim_log(sim, "i%u timed out with call %u, which %s executes now", call->client,

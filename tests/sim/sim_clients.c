@@ -87,9 +87,10 @@ static void change_content(struct sim_client *client, uint32_t content)
 static void note_acknowledged(struct sim *sim, struct sim_client *client,
                               const struct sim_call *call)
 {
+    const struct sim_node *node = &sim->nodes[call->node];
     client->ack_node = call->node;
     client->ack_ms = sim->now_ms;
-    client->ack_node_crashed = false;
+    client->ack_node_crashed = node->life != call->node_life; /* while the response travelled */
     client->ack_node_restarted = false;
     client->ack_node_isolated = false;
     client->ack_node_clock_late = call->clock_late;

@@ -186,8 +186,27 @@ static bool has_served(const struct sim *sim, const struct sim_node *node,
     return since_ms && since_ms <= from_ms && serves_steadily(sim, peer, client, is_kept);
 }
 
+/* The node's record of the client's instance is missing, or older than that of another node. */
+static bool is_replaced(const struct sim_node *node, const struct sim_node *by,
+                        const struct sim_client *client)
+{
+    struct instance_key key = client->key;
+    struct record_order orders[2] = {0};
+    const struct sim_node *nodes[2] = {node, by};
+    struct record_copy copies[2] = {0};
+    for (int i = 0; i < 2; i++)
+        if (registry_read_key(nodes[i]->registry, instance_key_packed(&key), &copies[i]))
+            orders[i] = (struct record_order){instance_client_revision(copies[i].instance),
+                                              record_copy_stamp(&copies[i])};
+    bool is_older = record_order_compare(orders[0], orders[1]) < 0;
+    for (int i = 0; i < 2; i++)
+        record_copy_unref(&copies[i]);
+    return is_older;
+}
+
 /* Every ready peer in reach has served the instance, and a source keeps it. The node copies the
- * list of one of them, whichever that is, also if it is ready for a moment only. */
+ * list of one of them, whichever that is, also if it is ready for a moment only. Where the node has
+ * a later unregistration, the peer does not know it yet. */
 static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
                              const struct sim_client *client)
 {
@@ -197,7 +216,7 @@ static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
         bool is_kept_here = false;
         if (p == node->id || !serves(peer) || !oracle_are_connected(sim, p, node->id))
             continue;
-        if (!has_served(sim, node, peer, client, &is_kept_here))
+        if (!has_served(sim, node, peer, client, &is_kept_here) || is_replaced(peer, node, client))
             return false;
         is_kept |= is_kept_here && is_source(sim, node, p);
     }
@@ -315,24 +334,6 @@ void lists_node_returns(struct sim *sim, const struct sim_node *node)
             sim_fail(sim, 3, (int)i, "%s was away for %llu ms and brings i%u back", node->name,
                      (unsigned long long)node->away_ms, i);
     }
-}
-
-/* The node's record of the client's instance is missing, or older than that of another node. */
-static bool is_replaced(const struct sim_node *node, const struct sim_node *by,
-                        const struct sim_client *client)
-{
-    struct instance_key key = client->key;
-    struct record_order orders[2] = {0};
-    const struct sim_node *nodes[2] = {node, by};
-    struct record_copy copies[2] = {0};
-    for (int i = 0; i < 2; i++)
-        if (registry_read_key(nodes[i]->registry, instance_key_packed(&key), &copies[i]))
-            orders[i] = (struct record_order){instance_client_revision(copies[i].instance),
-                                              record_copy_stamp(&copies[i])};
-    bool is_older = record_order_compare(orders[0], orders[1]) < 0;
-    for (int i = 0; i < 2; i++)
-        record_copy_unref(&copies[i]);
-    return is_older;
 }
 
 /* After a stall a node does not serve what its peers have replaced meanwhile. It may be the only

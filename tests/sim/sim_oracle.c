@@ -110,8 +110,17 @@ static void note_since(const struct sim *sim, uint64_t *since_ms, bool is_so)
         *since_ms = sim->now_ms;
 }
 
-/* Updates which nodes reach each other over links that work in both directions. Loss and delay
- * count as faults, too. */
+/* Whether both nodes know that the link works: a health check that was sent while it was cut ends
+ * after its time-out, and the next one follows a second later. */
+static bool is_link_noticed(const struct sim *sim, uint32_t a, uint32_t b)
+{
+    uint64_t since_ms = sim->connected_since_ms[a][b];
+    return oracle_are_connected(sim, a, b) && since_ms &&
+           sim->now_ms - since_ms >= TIMEOUT_MS + DOWN_PROBE_MS;
+}
+
+/* Updates which nodes reach each other over links that work in both directions, and are known to.
+ * Loss and delay count as faults, too. */
 void oracle_update_reachability(struct sim *sim)
 {
     bool calm = is_calm(sim);
@@ -119,20 +128,22 @@ void oracle_update_reachability(struct sim *sim)
         sim->calm_since_ms = 0;
     else if (!sim->calm_since_ms)
         sim->calm_since_ms = sim->now_ms;
+    for (uint32_t a = 0; a < sim->node_count; a++)
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            bool is_connected = oracle_are_connected(sim, a, b);
+            note_since(sim, &sim->connected_since_ms[a][b], calm && is_connected);
+            if (is_connected)
+                sim->contact_ms[a][b] = sim->now_ms;
+        }
     for (uint32_t a = 0; a < sim->node_count; a++) {
         bool reached[NODES_MAX] = {0};
         reached[a] = node_is_running(&sim->nodes[a]) && calm;
         for (uint32_t hop = 0; hop < sim->node_count; hop++)
             for (uint32_t b = 0; b < sim->node_count; b++)
                 for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
-                    reached[c] |= oracle_are_connected(sim, b, c) && !sim->nodes[b].is_legacy;
-        for (uint32_t b = 0; b < sim->node_count; b++) {
+                    reached[c] |= is_link_noticed(sim, b, c) && !sim->nodes[b].is_legacy;
+        for (uint32_t b = 0; b < sim->node_count; b++)
             note_since(sim, &sim->reaches_since_ms[a][b], reached[b]);
-            bool is_connected = oracle_are_connected(sim, a, b);
-            note_since(sim, &sim->connected_since_ms[a][b], calm && is_connected);
-            if (is_connected)
-                sim->contact_ms[a][b] = sim->now_ms;
-        }
     }
 }
 
