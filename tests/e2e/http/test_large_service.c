@@ -80,8 +80,14 @@ static void begin_reading(struct raw_socket *raw, uint16_t port)
     assert_true(raw->size > 0 && raw->size < INSTANCES * FILLER_BYTES / 2);
 }
 
+/* Reads all chunks before they are parsed: raw_socket_read parses them again with each read. */
 static void finish_reading(struct raw_socket *raw)
 {
+    static const char end[] = "\r\n0\r\n\r\n";
+    size_t size = sizeof end - 1;
+    int64_t deadline_ms = wait_deadline_ms();
+    while (raw->size < size || memcmp(raw->bytes + raw->size - size, end, size) != 0)
+        assert_true(raw_socket_read_more(raw, deadline_ms) && !raw->ended);
     assert_int_equal(raw_socket_read(raw, wait_deadline_ms()), RAW_RESPONSE);
 }
 
