@@ -30,7 +30,7 @@ set -u -o pipefail
 . "$(dirname "$0")/batches.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
-NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h expiry lag traffic register bootstrap guard-cut failing-peers"
+NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h memory-asked memory-left scale expiry lag traffic register bootstrap guard-cut failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls flood"
 NAMES+=" heartbeat-100 register-100 peer-renewals follow large"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)
@@ -177,11 +177,12 @@ throughput_rows() {
 
 # --- memory and idle leases -----------------------------------------------------------------------
 
-# memory_row NAME LABEL COUNT LIMIT: fills the running server, and says what an instance costs.
+# memory_row NAME LABEL COUNT LIMIT [OPTION...]: fills the running server, with the options of fill,
+# and says what an instance costs.
 memory_row() {
     local pid=${PID[artemis]} empty filled idle each growth
     empty=$(rss_bytes "$pid")
-    fill artemis "$3" || return 1
+    fill artemis "$3" 10 "${@:5}" || return 1
     filled=$(rss_bytes "$pid")
     settle "$pid"
     idle=$(rss_bytes "$pid")
@@ -209,7 +210,25 @@ measure_memory_100k() {
 
 # In a whole run the server stays for measure_idle, which needs as many leases.
 measure_memory_1m() {
-    serve_artemis 86400 && memory_row memory-1m "memory, 1,000,000 instances" 1000000 264
+    serve_artemis 86400 && memory_row memory-1m "memory, 1,000,000 instances" 1000000 220
+}
+
+measure_memory_asked() {
+    stop artemis
+    serve_artemis 86400 && memory_row memory-asked "  one service in ten asked for" 1000000 320 \
+        --ask-every 10
+}
+
+# After 400,000 instances left. The change log keeps them for 10 minutes more.
+measure_memory_left() {
+    local report
+    say "waiting up to 15 minutes until the memory of 400,000 instances is returned"
+    report=$("$HERE/memory.sh")
+    # shellcheck disable=SC2046 # numbers
+    set -- $(field before_kib peak_kib after_kib ratio <<<"$report")
+    [ $# -eq 4 ] || return 1
+    row memory-left "memory, 400,000 instances left" "$4" ratio \
+        "$3 KiB, $4 of the $1 before (peak $2)" '<= 1.2' 'v <= 1.2'
 }
 
 measure_idle() {

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# connections.sh - throughput by number of connections and by number of web threads. To be sourced
-# by bench.sh.
+# connections.sh - throughput by number of connections and by number of web threads, and CPU time by
+# number of instances. To be sourced by bench.sh.
 #
 # The distribution of connections over the threads decides, so server and client are started anew
 # for each round. A round counts from the moment when each connection has had its first requests. A
@@ -103,4 +103,68 @@ measure_threads() {
         row threads "heartbeat, $value web threads" "$share" share "$rate/s, $share of the best" \
             '>= 0.8' 'v >= 0.8'
     done
+}
+
+# --- CPU time of a request for a random key, by number of instances --------------------------------
+
+# A server for each number of instances, 100 to a service. They run at the same time and are loaded
+# in turn, so that all have the same share of a machine whose speed varies. A row compares the sums
+# of all rounds. The first rounds do not count: they fill the cache of responses.
+
+SCALE_COUNTS="10000 100000 1000000"
+SCALE_PER_SERVICE=100
+SCALE_WARM_ROUNDS=3
+SCALE_ROUNDS=12
+
+# scale_round KIND COUNT: adds the CPU ticks and the requests of a second to $WORK/scale.KIND.COUNT.
+scale_round() {
+    local pid=${PID[scale-$2]} before after report
+    before=$(cpu_ticks "$pid")
+    report=$({ timeout -s INT 1 wrk -t2 -c"$CONNECTIONS" -d60s -s "$HERE/load.lua" \
+        "${URL[scale-$2]}" -- "$1" 0 "$2" "$SCALE_PER_SERVICE" || true; } | grep '^requests=') || return 1
+    after=$(cpu_ticks "$pid")
+    # shellcheck disable=SC2046 # two numbers
+    set -- "$1" "$2" "$((after - before))" $(field requests errors <<<"$report")
+    if [ "$5" != 0 ] || [ "$4" = 0 ]; then
+        say "scale failed under load: $report"
+        return 1
+    fi
+    echo "$3 $4" >>"$WORK/scale.$1.$2"
+}
+
+# scale_us KIND COUNT: microseconds of CPU time per request.
+scale_us() {
+    tail -n "$SCALE_ROUNDS" "$WORK/scale.$1.$2" |
+        awk -v ticks="$TICKS" '{ cpu += $1; n += $2 } END { printf "%.2f", cpu / ticks / n * 1e6 }'
+}
+
+# scale_rows KIND: one for each number of instances but the first.
+scale_rows() {
+    local count us ratio fewer="" fewer_us=""
+    for count in $SCALE_COUNTS; do
+        us=$(scale_us "$1" "$count")
+        if [ -n "$fewer" ]; then
+            ratio=$(calc %.2f "$us / $fewer_us")
+            row scale "$1, $fewer to $count" "$ratio" ratio \
+                "$ratio times the CPU time ($fewer_us, $us us)" '<= 1.10' 'v <= 1.1'
+        fi
+        fewer=$count fewer_us=$us
+    done
+}
+
+measure_scale() {
+    local count kind round
+    for count in $SCALE_COUNTS; do
+        serve "scale-$count" "$BINARY" server "${COMMON[@]}" --set lease.ttl_secs=86400 &&
+            fill "scale-$count" "$count" "$SCALE_PER_SERVICE" || return 1
+    done
+    for kind in heartbeat discovery; do
+        for ((round = 1; round <= SCALE_WARM_ROUNDS + SCALE_ROUNDS; round++)); do
+            for count in $SCALE_COUNTS; do
+                scale_round $kind "$count" || return 1
+            done
+        done
+        scale_rows $kind
+    done
+    for count in $SCALE_COUNTS; do stop "scale-$count"; done
 }

@@ -94,10 +94,11 @@ serve() {
     return 1
 }
 
-# fill NAME COUNT [PER_SERVICE]: registers so many instances, 10 a service.
+# fill NAME COUNT [PER_SERVICE [OPTION...]]: registers so many instances, 10 a service.
 fill() {
     local to=(--port "${PORT[$1]}") report
-    report=$("$PROGRAMS/fill" "${to[@]}" --count "$2" --instances-per-service "${3:-10}") || return
+    report=$("$PROGRAMS/fill" "${to[@]}" --count "$2" --instances-per-service "${3:-10}" \
+        "${@:4}") || return
     say "registered: $report"
 }
 

@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The load for wrk:  wrk ... -s load.lua URL -- heartbeat|heartbeat_100|discovery|change [WARM]
+-- The load for wrk:
+--   wrk ... -s load.lua URL -- heartbeat|heartbeat_100|discovery|change [WARM [COUNT PER_SERVICE]]
 --
 -- One key per heartbeat, one service per request, one instance with another port per change, taken
 -- in turn from 1,000 of those that
 -- `fill --count 10000 --instances-per-service 10` registers; its ids are written in bench/common.h.
 -- All requests are made before the first is sent. Ends with one line of numbers for bench.sh. Its
 -- `rate` counts the requests that a thread sent after its first WARM ones (default 0), so that the
--- start of many connections is not measured.
+-- start of many connections is not measured. With COUNT, each request is for a random one of COUNT
+-- instances (a heartbeat) or services (discovery) of PER_SERVICE, and made when it is sent.
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -17,6 +19,8 @@ ffi.cdef [[
 
 local REQUESTS = 1000
 local PER_SERVICE = 10
+local count, per_service
+local before, between, after -- the ids of a request that is made when it is sent
 
 local requests = {}
 local turn = 0
@@ -78,9 +82,24 @@ function init(args)
         discovery = discovery,
         change = change,
     })[args[1]]
+    count, per_service = tonumber(args[3]), tonumber(args[4])
+    if count then
+        before, between, after = make(0):match("^(.*bench%-)%d+(.*i%-)%d+(.*)$")
+        if not before then
+            before, after = make(0):match("^(.*bench%-)%d+(.*)$")
+        end
+        math.randomseed(now_secs() * 1e6)
+        return
+    end
     for i = 1, REQUESTS do
         requests[i] = make((i - 1) * PER_SERVICE)
     end
+end
+
+local function random_request()
+    local n = math.random(count) - 1
+    local service = before .. ("%06d"):format(math.floor(n / per_service))
+    return between and service .. between .. ("%09d"):format(n) .. after or service .. after
 end
 
 function request()
@@ -88,6 +107,9 @@ function request()
         since = now_secs()
     end
     sent = sent + 1
+    if count then
+        return random_request()
+    end
     turn = turn % REQUESTS + 1
     return requests[turn]
 end
