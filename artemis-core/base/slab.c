@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLAB_ALIGNMENT = 64 }; /* a cache line */
+
 void slab_init(struct slab *slab, size_t element_size)
 {
     assert(element_size >= 1);
@@ -71,9 +73,11 @@ static enum error add_chunk(struct slab *slab)
     enum error error = slab->freed ? ERR_NONE : grow_table(slab);
     if (error)
         return error;
-    char *elements = calloc(SLAB_CHUNK_ELEMENTS, slab->element_size);
+    const size_t bytes = SLAB_CHUNK_ELEMENTS * slab->element_size;
+    char *elements = aligned_alloc(SLAB_ALIGNMENT, bytes);
     if (!elements)
         return ERR_NO_MEMORY;
+    memset(elements, 0, bytes);
     uint32_t number = slab->freed;
     if (number)
         slab->freed = chunk_at(slab, number)->next;

@@ -3,7 +3,8 @@
  * slab - elements of one size, named by a 32-bit number instead of a pointer.
  *
  * A number takes half the memory of a pointer in lists and indexes, an element has no malloc
- * header, and elements never move. Numbers start at 1; 0 means none.
+ * header, and elements never move. An element of 64 bytes is in one cache line. Numbers start at 1;
+ * 0 means none.
  *
  * Elements live in chunks of 64. A chunk whose last element is released is freed, unless no other
  * chunk has a free element; its numbers are given out again. The table of chunks (24 bytes a

@@ -144,6 +144,16 @@ static void chunk_with_one_element_stays(void **state)
     slab_free(&slab);
 }
 
+static void element_of_64_bytes_is_in_one_cache_line(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, 64);
+    for (uint32_t i = 1; i <= MANY; i++)
+        assert_int_equal((uintptr_t)slab_at(&slab, take(&slab)) % 64, 0);
+    slab_free(&slab);
+}
+
 static void smallest_element_holds_the_free_list(void **state)
 {
     (void)state;
@@ -181,6 +191,7 @@ int main(void)
         cmocka_unit_test(released_numbers_are_used_before_new_ones),
         cmocka_unit_test(chunk_without_elements_is_freed_and_its_numbers_come_again),
         cmocka_unit_test(chunk_with_one_element_stays),
+        cmocka_unit_test(element_of_64_bytes_is_in_one_cache_line),
         cmocka_unit_test(smallest_element_holds_the_free_list),
         cmocka_unit_test(freed_slab_starts_anew),
     };
