@@ -275,7 +275,7 @@ void connections_add(struct connections *table, struct connection *connection, i
                      uint64_t now_ms)
 {
     *connection = (struct connection){
-        .socket = socket, .from = *from, .refuse = refuse_call, .is_drained = true};
+        .socket = socket, .from = *from, .refuse = refuse_call, .has_read_all = true};
     pthread_mutex_lock(&table->_shared.lock);
     connection->is_excess = refuse_call && table->_shared.admitted > table->limit;
     link_last(table, connection, CONNECTION_NEW, now_ms);
@@ -294,19 +294,21 @@ void connections_remove(struct connections *table, struct connection *connection
 
 /* --- requests --------------------------------------------------------------------------------- */
 
+/* Returns false when the table has ended the connection. *age_ms: the time in the state before. */
 static bool advance(struct connections *table, struct connection *connection,
-                    enum connection_state to, uint64_t now_ms)
+                    enum connection_state to, uint64_t now_ms, uint64_t *age_ms)
 {
     pthread_mutex_lock(&table->_shared.lock);
     bool alive = connection->state != CONNECTION_CLOSING;
-    if (to == CONNECTION_READING)
-        connection->silent_ms = connections_age_ms(connection, now_ms);
+    *age_ms = connections_age_ms(connection, now_ms);
     if (alive)
         move(table, connection, to, now_ms);
     connection->ended_ms = 0;
     if (to == CONNECTION_READING) {
         addresses_end_handshake(connection);
-        connection->body_bytes = 0;
+        connection->reading.body_bytes = 0;
+        connection->reading.read_bytes = 0;
+        connection->checked_ms = 0;
         connection->blocked_checks = 0;
     }
     pthread_mutex_unlock(&table->_shared.lock);
@@ -316,23 +318,26 @@ static bool advance(struct connections *table, struct connection *connection,
 uint64_t connection_reading(struct connections *table, struct connection *connection,
                             uint64_t now_ms)
 {
-    advance(table, connection, CONNECTION_READING, now_ms);
-    return connection->silent_ms;
+    uint64_t age_ms;
+    advance(table, connection, CONNECTION_READING, now_ms, &age_ms);
+    return age_ms;
 }
 
 void connection_received(struct connection *connection, uint64_t body_bytes)
 {
-    atomic_fetch_add_explicit(&connection->body_bytes, body_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&connection->reading.body_bytes, body_bytes, memory_order_relaxed);
 }
 
 bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    return advance(table, connection, CONNECTION_SERVING, now_ms);
+    uint64_t age_ms;
+    return advance(table, connection, CONNECTION_SERVING, now_ms, &age_ms);
 }
 
 void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    advance(table, connection, CONNECTION_IDLE, now_ms);
+    uint64_t age_ms;
+    advance(table, connection, CONNECTION_IDLE, now_ms, &age_ms);
 }
 
 static bool tcp_state(int socket, struct tcp_info *info)
@@ -401,14 +406,14 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
     if (connection->state == CONNECTION_IDLE) /* every REQUEST_SECS, check for a slow header */
         return secs >= IDLE_SECS ||
                (secs > 0 && secs % REQUEST_SECS == 0 && has_sent(connection, now_ms));
-    return secs >= REQUEST_SECS + connection->body_bytes / BODY_BYTES_PER_SEC;
+    return secs >= REQUEST_SECS + connection->reading.body_bytes / BODY_BYTES_PER_SEC;
 }
 
 /* With TLS the rest of a record is unread too. */
 static bool has_unread(const struct connection *connection, int unread_bytes)
 {
     if (connection->refuse)
-        return !atomic_load_explicit(&connection->is_drained, memory_order_relaxed);
+        return !atomic_load_explicit(&connection->has_read_all, memory_order_relaxed);
     return unread_bytes > 0;
 }
 
@@ -423,9 +428,9 @@ static bool is_blocked(struct connection *connection)
         return false;
     }
     uint64_t read_bytes = info.tcpi_bytes_received - (unsigned)unread;
-    bool progressed = read_bytes != connection->read_bytes;
-    connection->read_bytes = read_bytes;
-    connection->blocked_checks = progressed ? 0 : connection->blocked_checks + 1;
+    bool progressed = read_bytes != connection->reading.read_bytes;
+    connection->reading.read_bytes = read_bytes;
+    connection->blocked_checks = progressed ? 0 : (uint8_t)(connection->blocked_checks + 1);
     return connection->blocked_checks >= BLOCKED_CHECKS;
 }
 
@@ -457,14 +462,14 @@ static bool is_too_slow(struct connection *connection, uint64_t now_ms)
     uint64_t pending = pending_bytes(connection, &info);
     connection->checked_ms = now_ms;
     connection->acked_bytes = info.tcpi_bytes_acked;
-    if (is_first || pending == 0 || info.tcpi_bytes_acked >= connection->due_bytes) {
-        connection->due_bytes = info.tcpi_bytes_acked + pending;
-        connection->due_ms = now_ms + time_ms;
+    if (is_first || pending == 0 || info.tcpi_bytes_acked >= connection->serving.due_bytes) {
+        connection->serving.due_bytes = info.tcpi_bytes_acked + pending;
+        connection->serving.due_ms = now_ms + time_ms;
     }
-    connection->due_ms += bytes * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
-    if (connection->due_ms > now_ms + time_ms + most_ms)
-        connection->due_ms = now_ms + time_ms + most_ms;
-    return now_ms >= connection->due_ms;
+    connection->serving.due_ms += bytes * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
+    if (connection->serving.due_ms > now_ms + time_ms + most_ms)
+        connection->serving.due_ms = now_ms + time_ms + most_ms;
+    return now_ms >= connection->serving.due_ms;
 }
 
 /* Returns true when it ended the connection. Without lingering the kernel drops the rest of the

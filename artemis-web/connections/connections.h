@@ -87,27 +87,31 @@ struct connection {
     TAILQ_ENTRY(connection) link; /* in the list of its state */
     TAILQ_ENTRY(connection) address_link;
     struct connection_address *address; /* NULL: not counted */
-    struct connection_origin from;      /* constant */
-    int socket;
-    connection_refuser *refuse; /* constant; NULL: plain */
-    bool is_excess;             /* constant; beyond the limit: its request must be refused */
-    bool timed_out;             /* the table has ended it for that */
-    bool in_handshake;          /* counted as such: it has TLS and had no request yet */
-    enum error end_error;       /* why the table has ended it; ERR_NONE: without a response */
-    enum connection_state state;
-    uint64_t since_ms;           /* when it got into its state */
-    uint64_t silent_ms;          /* time without a request before the current one */
-    _Atomic uint64_t body_bytes; /* received of the current request; its web thread counts */
+    connection_refuser *refuse;         /* constant; NULL: plain */
+    uint64_t since_ms;                  /* when it got into its state */
     uint64_t ended_ms; /* when a sweep first found its client gone in this state; 0: not found */
-    _Atomic bool is_drained; /* with TLS, by its thread: all that has arrived is read */
-    /* While reading, from the sweeps: */
-    uint64_t read_bytes;     /* read from the socket since it connected */
-    uint32_t blocked_checks; /* sweeps in a row that found unread bytes and no progress */
-    /* While serving, from the sweeps: */
-    uint64_t checked_ms;  /* the last check for a client that is too slow */
+    /* From the sweeps while serving: */
+    uint64_t checked_ms;  /* the last check for a client that is too slow; 0: none */
     uint64_t acked_bytes; /* acknowledged since it connected, at that check */
-    uint64_t due_bytes;   /* to be acknowledged since it connected, */
-    uint64_t due_ms;      /* until then */
+    union {
+        struct {
+            _Atomic uint64_t body_bytes; /* of the current request; its web thread counts */
+            uint64_t read_bytes; /* from the socket since it connected; from the sweeps */
+        } reading;
+        struct { /* set by the first check */
+            uint64_t due_bytes; /* to be acknowledged since it connected, */
+            uint64_t due_ms;    /* until then */
+        } serving;
+    };
+    int socket;
+    enum error end_error; /* why the table has ended it; ERR_NONE: without a response */
+    struct connection_origin from; /* constant */
+    enum connection_state state : 8;
+    bool is_excess;                /* constant; beyond the limit: its request must be refused */
+    bool timed_out;                /* the table has ended it for that */
+    bool in_handshake;             /* counted as such: it has TLS and had no request yet */
+    _Atomic bool has_read_all;     /* with TLS, by its thread: nothing that arrived is unread */
+    uint8_t blocked_checks; /* while reading: sweeps in a row with unread bytes and no progress */
 };
 
 /* The connections of one state, the oldest of it first; or of one address. */

@@ -66,8 +66,10 @@ enum framing_result framing_add_argument(struct framing *framing, struct slice n
                                          struct slice value)
 {
     if (framing->arguments++ == 0) {
-        framing->first_argument = name;
-        framing->first_value = value;
+        framing->first_argument = name.data;
+        framing->first_argument_size = (uint16_t)name.size;
+        framing->first_value = value.data;
+        framing->first_value_size = (uint16_t)value.size;
     }
     return add(framing, 0) == FRAMING_STORE ? FRAMING_STORE : FRAMING_SKIP;
 }
@@ -178,15 +180,14 @@ enum framing_result framing_add_field(struct framing *framing, struct slice name
     enum header_field field = find_field(name);
     if (field == HEADER_FIELDS)
         return framing->stored ? FRAMING_SKIP : FRAMING_STORE;
-    if (!framing->values[field])
-        framing->values[field] = value.data;
+    if (field >= HEADER_FIRST_KEPT && !framing_value(framing, field))
+        framing->values[field - HEADER_FIRST_KEPT] = value.data;
     switch ((int)field) {
     case HEADER_HOST:
         framing->hosts++;
         break;
     case HEADER_AUTHORIZATION:
-        if (framing->authorizations++ == 0)
-            framing->authorization = value;
+        framing->authorizations++;
         break;
     case HEADER_COOKIE:
         return FRAMING_SKIP;

@@ -34,9 +34,9 @@ enum {
 
 /* The fields of a header that are read, by the size of their names. */
 enum header_field {
-    HEADER_HOST,
-    HEADER_COOKIE,
-    HEADER_EXPECT,
+    HEADER_HOST,   /* counted */
+    HEADER_COOKIE, /* skipped */
+    HEADER_EXPECT, /* the value of this and the others is kept */
     HEADER_UPGRADE,
     HEADER_CONNECTION,
     HEADER_AUTHORIZATION,
@@ -53,23 +53,21 @@ enum header_field {
     HEADER_REPLICATION,
     HEADER_WEBSOCKET_VERSION,
     HEADER_FIELDS,
+    HEADER_FIRST_KEPT = HEADER_EXPECT,
 };
 
 struct framing {
-    uint32_t bytes;          /* of the request line and all fields, with the bookkeeping */
-    uint32_t fields;         /* fields, arguments and trailers */
     uint64_t content_length; /* of the body; 0 without the field */
-    uint32_t content_lengths;
-    uint32_t transfer_encodings;
-    uint32_t hosts;
-    uint32_t authorizations;
-    struct slice authorization; /* value of the first; valid as long as the header */
-    /* The value of the first field of each name, NUL-terminated; NULL: absent. Valid as long as
-     * the header. */
-    const char *values[HEADER_FIELDS];
-    uint32_t arguments;                       /* of the query */
-    struct slice first_argument, first_value; /* its data may be NULL; valid as the values */
+    /* Of the first field of each name, from HEADER_FIRST_KEPT on; NUL-terminated. NULL: absent.
+     * Valid as long as the header. */
+    const char *values[HEADER_FIELDS - HEADER_FIRST_KEPT];
+    const char *first_argument, *first_value; /* of the query, or NULL; valid as the values */
     const char *value_end; /* of the field or trailer that was read last; NULL: none */
+    uint32_t bytes;        /* of the request line and all fields, with the bookkeeping */
+    uint16_t first_argument_size, first_value_size;
+    uint16_t arguments;    /* of the query */
+    uint16_t fields;       /* fields, arguments and trailers */
+    uint8_t content_lengths, transfer_encodings, hosts, authorizations;
     bool stored;           /* the HTTP library has stored a field or an argument */
     bool has_trailers;     /* to be checked when the body is complete */
     bool bad_name;         /* the name of a field or trailer is empty or has a blank at an end */
@@ -86,6 +84,12 @@ enum framing_result {
     FRAMING_SKIP,   /* the HTTP library must not see it */
     FRAMING_REFUSE, /* the header is too large: refuse the request now */
 };
+
+/* The value of a field that is kept, or NULL. */
+static inline const char *framing_value(const struct framing *framing, enum header_field field)
+{
+    return framing->values[field - HEADER_FIRST_KEPT];
+}
 
 /* Starts a request with the target of its request line. */
 void framing_begin(struct framing *framing, const char *target);

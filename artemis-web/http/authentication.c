@@ -45,10 +45,10 @@ void authentication_describe_peer(const struct request *request, enum error erro
 /* The value of the only field; a proxy may have read another one of several. */
 static enum error read_value(const struct session *session, struct slice *value)
 {
-    *value = session->framing->authorization;
-    if (session->framing->authorizations == 0)
+    *value = slice_of(request_header(&session->request, HEADER_AUTHORIZATION));
+    if (session->request.header->authorizations == 0)
         return ERR_NO_TOKEN;
-    return session->framing->authorizations == 1 ? ERR_NONE : ERR_INVALID_TOKEN;
+    return session->request.header->authorizations == 1 ? ERR_NONE : ERR_INVALID_TOKEN;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -140,7 +140,7 @@ void authentication_describe(const struct session *session, enum error error,
     if (error == ERR_NO_TOKEN)
         snprintf(message, MESSAGE_BYTES,
                  "Authorization: this node needs a token, as `Authorization: Bearer TOKEN`");
-    else if (error == ERR_INVALID_TOKEN && session->framing->authorizations > 1)
+    else if (error == ERR_INVALID_TOKEN && session->request.header->authorizations > 1)
         snprintf(message, MESSAGE_BYTES, "Authorization: must be given once");
     else if (error == ERR_INVALID_TOKEN)
         snprintf(message, MESSAGE_BYTES, "Authorization: this node does not know the token");

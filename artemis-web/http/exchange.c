@@ -16,8 +16,7 @@
 #include "artemis-web/tls/tls_forward.h"
 
 enum {
-    SILENT_MS = 1000,   /* a write after a longer silence, or that took longer itself, is delayed */
-    DELAY_MS_MAX = 500, /* limit of the delay, which is two round trips */
+    DELAY_MS_MAX = 500, /* limit of the delay of a write, which is two round trips */
     NS_PER_MS = 1000000,
     NS_PER_US = 1000,
 };
@@ -40,10 +39,10 @@ static bool start_tls(struct session *session)
 {
     const struct tls_connection connection = {
         .socket =
-            MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            MHD_get_connection_info(session->request.mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
         .gnutls =
-            MHD_get_connection_info(session->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
-        .is_drained = &session->connection.is_drained,
+            MHD_get_connection_info(session->request.mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
+        .has_read_all = &session->connection.has_read_all,
         .await_input = await_input,
         .context = session,
     };
@@ -55,7 +54,7 @@ static void end_tls(struct session *session)
 {
     char client[REQUEST_ADDRESS_BYTES] = "";
     if (session->tls->state == TLS_HANDSHAKE) /* it is logged */
-        request_address_write(session->mhd, client);
+        request_address_write(session->request.mhd, client);
     tls_session_end(session->tls, session->connection.timed_out, client);
 }
 
@@ -83,7 +82,7 @@ static void on_verify_again(struct session *session)
     char client[REQUEST_ADDRESS_BYTES];
     if (tls_session_verify_again(session->tls))
         return;
-    request_address_write(session->mhd, client);
+    request_address_write(session->request.mhd, client);
     if (log_admit(LOG_LEVEL_INFO))
         log_event(LOG_LEVEL_INFO, "ends a connection: its certificate is not accepted any more",
                   LOG_TEXT("client", client), LOG_TEXT("name", session->tls->client_name),
@@ -93,7 +92,7 @@ static void on_verify_again(struct session *session)
 
 static void free_session(struct session *session)
 {
-    free(session->framing);
+    free(session->request.header);
     free(session);
 }
 
@@ -104,13 +103,13 @@ static struct session *create_session(struct web *web, struct web_thread *thread
     struct session *session = calloc(1, sizeof(*session));
     if (!session)
         return NULL;
-    session->framing = calloc(1, sizeof(*session->framing));
-    if (!session->framing)
+    session->request.header = calloc(1, sizeof(*session->request.header));
+    if (!session->request.header)
         goto out;
-    session->web = web;
+    session->request.web = web;
     session->thread = thread;
     session->listener = web_thread_listener(thread);
-    session->mhd = mhd;
+    session->request.mhd = mhd;
     if (!session->listener->tls.credentials || start_tls(session))
         return session;
 out:
@@ -149,7 +148,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     web_thread_ended_connection(context, session && session->upgraded);
     if (!session)
         return;
-    connections_remove(&session->web->connections, &session->connection);
+    connections_remove(&session->request.web->connections, &session->connection);
     if (session->tls) {
         web_thread_forget_refused(session->thread, session);
         web_thread_remove_session(session->thread, session);
@@ -230,7 +229,7 @@ static void log_request(const struct request *request, const char *url, const ch
 static bool is_suspect(const struct request *request)
 {
     uint64_t transfer_ms = request->now.mono_ms - request->started_ns / NS_PER_MS;
-    return request->silent_ms > SILENT_MS || transfer_ms > SILENT_MS;
+    return request->was_silent || transfer_ms > SILENT_MS;
 }
 
 static void delay_write(struct session *session)
@@ -240,14 +239,14 @@ static void delay_write(struct session *session)
     if (delay_ms > DELAY_MS_MAX)
         delay_ms = DELAY_MS_MAX;
     request->write_delayed = true;
-    atomic_fetch_add_explicit(&session->web->metrics.writes_delayed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&session->request.web->metrics.writes_delayed, 1, memory_order_relaxed);
     web_thread_delay(session->thread, session, request->now.mono_ms + delay_ms + 1);
 }
 
 /* The client of a request that has waited for the end of a stall may have registered elsewhere. */
 static bool has_waited_for_stall(const struct session *session)
 {
-    const struct stall *stall = &session->web->engine->stall;
+    const struct stall *stall = &session->request.web->engine->stall;
     uint64_t now_ms = session->request.now.mono_ms;
     return stall_is_recent(stall, now_ms) &&
            stall_has_queued(stall, connection_received_ms(session->connection.socket, now_ms),
@@ -262,7 +261,7 @@ static bool check_write(struct session *session)
         return true;
     if (connection_has_ended(session->connection.socket)) {
         request->refused = ERR_REQUEST_TIMEOUT;
-        atomic_fetch_add_explicit(&session->web->metrics.writes_dropped, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&session->request.web->metrics.writes_dropped, 1, memory_order_relaxed);
         return true;
     }
     if (has_waited_for_stall(session)) {
@@ -299,7 +298,7 @@ static bool check_token(struct session *session)
 static enum MHD_Result respond(struct session *session, const char *url, const char *method)
 {
     struct request *request = &session->request;
-    struct web *web = session->web;
+    struct web *web = session->request.web;
     char message[MESSAGE_BYTES];
     struct response response;
     enum error outcome;
@@ -314,7 +313,7 @@ static enum MHD_Result respond(struct session *session, const char *url, const c
     bool is_long_poll = !error && response.kind == RESPONSE_LONG_POLL;
     input_release_body(request, is_long_poll && !request->is_get);
     if (is_long_poll) {
-        request->push_slot_reserved = false; /* the push thread owns it now */
+        request->has_reservation = false; /* the push thread owns it now */
         MHD_suspend_connection(request->mhd);
         push_add_long_poll(web->push, &response.long_poll, session, session->connection.socket);
         return MHD_YES;
@@ -334,7 +333,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     (void)context;
     struct session *session = session_of(mhd);
     if (session)
-        framing_begin(session->framing, target);
+        framing_begin(session->request.header, target);
     return NULL;
 }
 
@@ -365,7 +364,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     input_check_trailers(session);
     if (session->request.long_poll_done)
         session->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
-    if (!connection_serving(&session->web->connections, &session->connection,
+    if (!connection_serving(&session->request.web->connections, &session->connection,
                             session->request.now.mono_ms))
         return MHD_NO; /* a sweep has ended it, and sent the response if one was due */
     if (!check_token(session) || !check_write(session))
@@ -387,9 +386,9 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     cached_response_unref(session->sent);
     session->sent = NULL;
     request_end_reload(&session->request);
-    if (session->request.push_slot_reserved)
+    if (session->request.has_reservation)
         push_release(web->push);
-    session->request.push_slot_reserved = false;
+    session->request.has_reservation = false;
     uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!session->request.route || session->request.route->class != ROUTE_PEER)
         atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);

@@ -37,7 +37,7 @@ static enum error check_header(struct session *session, const char *method, cons
 {
     const struct request *request = &session->request;
     const char *reason;
-    enum error error = framing_check(session->framing, version, &reason);
+    enum error error = framing_check(request->header, version, &reason);
     if (!error && auth_is_required(&request->engine->auth))
         error = authentication_check(session);
     if (error)
@@ -47,7 +47,7 @@ static enum error check_header(struct session *session, const char *method, cons
     bool known = !request->is_get || request->is_head || strcmp(method, MHD_HTTP_METHOD_GET) == 0;
     if (!known || !(request->route->methods & (request->is_get ? METHOD_GET : METHOD_POST)))
         return ERR_WRONG_METHOD;
-    if (session->framing->content_length > request->engine->config->server.max_body_bytes)
+    if (request->header->content_length > request->engine->config->server.max_body_bytes)
         return ERR_BODY_TOO_LARGE;
     return ERR_NONE;
 }
@@ -82,7 +82,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
                  const char *method, const char *version)
 {
     struct request *request = &session->request;
-    struct web *web = session->web;
+    struct web *web = request->web;
     const struct route *last = request->route; /* clients tend to repeat it */
     bool is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0;
     struct text body = request->body; /* the buffer is reused */
@@ -93,7 +93,7 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
         .push = web->push,
         .mhd = mhd,
         .http_version = version,
-        .header = session->framing,
+        .header = request->header,
         .is_get = is_get,
         .is_head = is_get && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0,
         .body = body,
@@ -102,16 +102,16 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     request->now.mono_ms = request->started_ns / NS_PER_MS;
     request->route =
         last && strcmp(last->path, url) == 0 ? last : route_find(web->routes, url, &request->java);
-    if (session->framing->nul_in_path)
+    if (request->header->nul_in_path)
         request->route = NULL; /* `url` ends early */
-    framing_check_end(session->framing, method + header_bytes(mhd));
+    framing_check_end(request->header, method + header_bytes(mhd));
     request->refused = check_header(session, method, version);
     if (!request->refused)
         request->refused = check_admission(session);
     if (session->connection.is_excess)
         request->refused = ERR_TOO_MANY_CONNECTIONS;
-    request->silent_ms =
-        connection_reading(&web->connections, &session->connection, request->now.mono_ms);
+    request->was_silent = connection_reading(&web->connections, &session->connection,
+                                             request->now.mono_ms) > SILENT_MS;
 }
 
 bool input_is_final(const struct session *session)
@@ -121,7 +121,7 @@ bool input_is_final(const struct session *session)
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
             request->refused == ERR_TOO_MANY_CONNECTIONS ||
             request_header(request, HEADER_EXPECT) ||
-            session->framing->content_length > DISCARDED_BODY_BYTES_MAX);
+            request->header->content_length > DISCARDED_BODY_BYTES_MAX);
 }
 
 /* --- body ------------------------------------------------------------------------------------- */
@@ -185,9 +185,9 @@ bool input_receive(struct session *session, const char *data, size_t size)
 void input_check_trailers(struct session *session)
 {
     const char *reason;
-    if (!session->framing->has_trailers)
+    if (!session->request.header->has_trailers)
         return;
-    enum error error = framing_check(session->framing, session->request.http_version, &reason);
+    enum error error = framing_check(session->request.header, session->request.http_version, &reason);
     if (error)
         session->request.refused = error;
 }
@@ -233,7 +233,7 @@ void input_describe_error(const struct session *session, const char *url, const 
     const char *reason;
     const struct request *request = &session->request;
     const struct config *config = request->engine->config;
-    const struct framing *framing = session->framing;
+    const struct framing *framing = session->request.header;
     switch ((int)request->refused) {
     case ERR_MALFORMED_REQUEST:
     case ERR_HEADER_TOO_LARGE:
@@ -270,7 +270,7 @@ void input_describe_error(const struct session *session, const char *url, const 
         engine_describe_limit(request->engine, request->refused, message);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
-        connections_describe_limit(&session->web->connections, message);
+        connections_describe_limit(&session->request.web->connections, message);
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:

@@ -15,7 +15,9 @@
 
 #include "artemis-web/http/web_internal.h"
 
-/* Starts the session's next request, whose header is complete and recorded in session->framing. */
+enum { SILENT_MS = 1000 }; /* a request after a longer silence: request.was_silent */
+
+/* Starts the next request, whose header is complete and recorded in request.header. */
 void input_begin(struct session *session, struct MHD_Connection *mhd, const char *url,
                  const char *method, const char *version);
 /* Returns true when the response has to be sent before the body is read. */

@@ -88,7 +88,7 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     if (!own)
         return queue_in_library(connection, status, response);
     status = (unsigned)error_info(found->error)->http_status;
-    metrics_count(&session->web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
+    metrics_count(&session->request.web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
     enum MHD_Result result = queue_in_library(connection, status, own);
     MHD_destroy_response(own);
     return result;
@@ -118,7 +118,7 @@ enum MHD_Result MHD_set_connection_value_n(struct MHD_Connection *connection,
     struct session *session = session_of(connection);
     if (!session) /* on_request refuses the request */
         return MHD_YES;
-    struct framing *framing = session->framing;
+    struct framing *framing = session->request.header;
     struct slice name = {key, key_size};
     struct slice text = {value, value_size};
     switch (add_value(framing, kind, name, text)) {

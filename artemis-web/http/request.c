@@ -34,9 +34,10 @@ static bool query_value(const struct request *request, const char *name, struct 
     const char *value = NULL;
     size_t size = strlen(name);
     if (header->arguments == 1) {
-        *out = header->first_value.data ? header->first_value : SLICE("");
-        return size == header->first_argument.size &&
-               strncasecmp(name, header->first_argument.data, size) == 0;
+        *out = header->first_value ? (struct slice){header->first_value, header->first_value_size}
+                                   : SLICE("");
+        return size == header->first_argument_size &&
+               strncasecmp(name, header->first_argument, size) == 0;
     }
     if (MHD_lookup_connection_value_n(request->mhd, MHD_GET_ARGUMENT_KIND, name, size, &value,
                                       &size) != MHD_YES)
@@ -51,8 +52,8 @@ static bool is_absent(const struct framing *header, const char *snake_name)
 {
     return header->arguments == 0 ||
            (header->arguments == 1 &&
-            (header->first_argument.size == 0 ||
-             (header->first_argument.data[0] | LOWER_CASE) != snake_name[0]));
+            (header->first_argument_size == 0 ||
+             (header->first_argument[0] | LOWER_CASE) != snake_name[0]));
 }
 
 enum error request_query(struct request *request, const char *snake_name, struct slice *out,
@@ -127,7 +128,7 @@ uint32_t request_client_hash(const struct request *request)
 
 const char *request_header(const struct request *request, enum header_field field)
 {
-    return request->header->values[field];
+    return framing_value(request->header, field);
 }
 
 /* What a list like "deflate, gzip;q=0.5" says of a coding: 1 wanted, 0 refused, -1 nothing. */
@@ -248,7 +249,7 @@ void request_end_reload(struct request *request)
 enum error request_reserve(struct request *request, char message[MESSAGE_BYTES])
 {
     if (push_reserve(request->push)) {
-        request->push_slot_reserved = true;
+        request->has_reservation = true;
         return ERR_NONE;
     }
     snprintf(message, MESSAGE_BYTES,

@@ -26,25 +26,25 @@ struct request {
     struct engine *engine;
     struct push *push;
     struct MHD_Connection *mhd; /* for the files of the HTTP server only */
+    struct framing *header;     /* NULL: the connection has become a WebSocket */
     const struct route *route;  /* NULL: no such path */
     const struct token *token;  /* of the client; NULL: none, or none is needed */
     const char *http_version;   /* "HTTP/1.1" */
-    const struct framing *header;
-    bool is_get; /* GET or HEAD; else POST */
-    bool is_head;
-    bool java;                /* the path begins with /artemis/ */
-    enum name_casing names;   /* that were read so far, in the query or the body */
-    enum error refused;       /* the handler is not called, and the rest of the body is discarded */
     uint64_t discarded_bytes; /* of the body, since it was refused */
     uint64_t buffered_bytes;  /* share of this request in web.buffered_bytes */
     struct text body;         /* as received; inflated before a handler sees it */
     struct moment now;        /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
-    uint64_t silent_ms;   /* how long the connection had been without a request before */
+    enum name_casing names; /* that were read so far, in the query or the body */
+    enum error refused;     /* the handler is not called, and the rest of the body is discarded */
+    bool is_get;            /* GET or HEAD; else POST */
+    bool is_head;
+    bool java;            /* the path begins with /artemis/ */
+    bool was_silent;      /* the connection had been without a request for over SILENT_MS */
     bool write_delayed;   /* the request was suspended once, to find out whether its client left */
     bool long_poll_done;  /* the request was suspended once; it is not suspended again */
     bool failure_counted; /* the authentication failed, and that is counted */
-    bool push_slot_reserved;   /* by request_reserve; the push thread has not taken it over yet */
+    bool has_reservation; /* by request_reserve; the push thread has not taken it over yet */
     struct reload_job *reload; /* whose end the request waits for; NULL: none */
     uint64_t reload_until_ms;  /* for so long at most */
 };

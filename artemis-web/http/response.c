@@ -139,10 +139,10 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
     (void)connection;
     struct session *session = context;
     struct request *request = &session->request;
-    request->push_slot_reserved = false; /* the push thread owns it now */
+    request->has_reservation = false; /* the push thread owns it now */
     session->upgraded = upgraded;
-    free(session->framing); /* a WebSocket lives long, and has no further header */
-    session->framing = NULL;
+    free(session->request.header); /* a WebSocket lives long, and has no further header */
+    session->request.header = NULL;
     request->header = NULL;
     struct tls_session *tls = session->tls;
     if (tls) {

@@ -42,22 +42,16 @@ static inline struct connection_origin web_origin(const struct web_listener *lis
  * hands it to the callbacks as the context of both. `connection` is its entry in the table of
  * connections. */
 struct session {
-    struct web *web;
     struct web_thread *thread;
     const struct web_listener *listener;
-    struct MHD_Connection *mhd;
     struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
     struct auth_memory *auth; /* NULL: no token was sent yet */
-    struct framing *framing;  /* of the header that is being parsed; NULL: a WebSocket */
     struct request request;
     struct cached_response *sent;      /* a reference, while the library sends a kept form of it */
     TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
-    bool is_refused; /* in the list of web_thread_refuse; its lock guards both */
-    TAILQ_ENTRY(session) refused_link;
-    TAILQ_ENTRY(session) thread_link; /* with TLS: in the sessions of its thread */
-    struct tls_session *tls;          /* NULL: a plain connection */
+    struct tls_session *tls; /* NULL: a plain connection */
 };
 
 static inline struct session *session_of_request(struct request *request)

@@ -17,8 +17,8 @@
 enum {
     /* The library's buffer for a connection: header and bookkeeping of a request, and the header of
      * its response. The library clears it for each request, so all of it is resident: 10,000 long
-     * polls hold 10,000 of it. */
-    CONNECTION_BUFFER_BYTES = REQUEST_HEADER_BYTES_MAX + 1024,
+     * polls hold 10,000 of it. With the size that malloc stores it takes 12 KiB. */
+    CONNECTION_BUFFER_BYTES = REQUEST_HEADER_BYTES_MAX + 1024 - 8,
     THREAD_NAME_BYTES = 16,
     EVENTS_PER_TURN = 64,
     CLOSING_WAIT_MS = 5,
@@ -191,7 +191,7 @@ static void on_watched(void *context)
 static void resume_handshake(struct session *session)
 {
     TAILQ_REMOVE(&session->thread->awaiting, session, delayed_link);
-    MHD_resume_connection(session->mhd);
+    MHD_resume_connection(session->request.mhd);
 }
 
 static void on_handshake_input(struct watch *watch)
@@ -208,7 +208,7 @@ void web_thread_await_input(struct web_thread *thread, struct session *session)
     if (!web_thread_watch(thread, watch, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
         return; /* the library tries again in its next turn */
     TAILQ_INSERT_TAIL(&thread->awaiting, session, delayed_link);
-    MHD_suspend_connection(session->mhd);
+    MHD_suspend_connection(session->request.mhd);
 }
 
 /* --- upgraded connections --------------------------------------------------------------------- */
@@ -252,8 +252,8 @@ static void close_upgraded(struct web_thread *thread, bool now)
 void web_thread_refuse(struct web_thread *thread, struct session *session)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    session->is_refused = true;
-    TAILQ_INSERT_TAIL(&thread->_shared.refused, session, refused_link);
+    session->tls->is_refused = true;
+    TAILQ_INSERT_TAIL(&thread->_shared.refused, session, tls->refused_link);
     pthread_mutex_unlock(&thread->_shared.lock);
     web_thread_wake(thread);
 }
@@ -261,9 +261,9 @@ void web_thread_refuse(struct web_thread *thread, struct session *session)
 void web_thread_forget_refused(struct web_thread *thread, struct session *session)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    if (session->is_refused)
-        TAILQ_REMOVE(&thread->_shared.refused, session, refused_link);
-    session->is_refused = false;
+    if (session->tls->is_refused)
+        TAILQ_REMOVE(&thread->_shared.refused, session, tls->refused_link);
+    session->tls->is_refused = false;
     pthread_mutex_unlock(&thread->_shared.lock);
 }
 
@@ -284,13 +284,13 @@ static void send_end_errors(struct web_thread *thread)
 
 void web_thread_add_session(struct web_thread *thread, struct session *session)
 {
-    TAILQ_INSERT_TAIL(&thread->sessions, session, thread_link);
+    TAILQ_INSERT_TAIL(&thread->sessions, session, tls->thread_link);
     thread->session_count++;
 }
 
 void web_thread_remove_session(struct web_thread *thread, struct session *session)
 {
-    TAILQ_REMOVE(&thread->sessions, session, thread_link);
+    TAILQ_REMOVE(&thread->sessions, session, tls->thread_link);
     thread->session_count--;
 }
 
@@ -304,8 +304,8 @@ static bool verify_some(struct web_thread *thread)
         thread->unverified_count--;
         if (!session)
             continue;
-        TAILQ_REMOVE(&thread->sessions, session, thread_link);
-        TAILQ_INSERT_TAIL(&thread->sessions, session, thread_link);
+        TAILQ_REMOVE(&thread->sessions, session, tls->thread_link);
+        TAILQ_INSERT_TAIL(&thread->sessions, session, tls->thread_link);
         thread->callbacks->on_verify_again(session);
     }
     return thread->unverified_count > 0;

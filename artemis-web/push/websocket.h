@@ -62,13 +62,13 @@ struct websocket {
     enum websocket_state state;
     enum websocket_output output;
     int socket;
+    uint32_t subscription_count;
+    struct client_address address; /* of its client */
     void *upgraded;                /* of the HTTP server */
     const struct token *token;     /* with a reference to its table; NULL: none is needed */
-    struct client_address address; /* of its client */
     uint64_t timer_ms; /* when input arrived last; in a closing handshake, when that began */
     struct send_queue queue;
     struct subscription_queue current, lagging;
-    uint32_t subscription_count;
     struct websocket_reader *reader; /* NULL between messages: it takes 8 KiB */
 };
 

@@ -241,7 +241,7 @@ static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t size)
         return -1;
     }
     ssize_t got = recv(tls->connection.socket, data, size, 0);
-    atomic_store_explicit(tls->connection.is_drained, got <= 0, memory_order_relaxed);
+    atomic_store_explicit(tls->connection.has_read_all, got <= 0, memory_order_relaxed);
     if (got < 0)
         gnutls_transport_set_errno(tls->connection.gnutls, errno);
     if (tls->state != TLS_HANDSHAKE)

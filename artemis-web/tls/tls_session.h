@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "artemis-web/tls/watch.h"
@@ -33,6 +34,7 @@
 struct cluster;
 struct credential_store;
 struct credentials;
+struct session;
 struct tls_forward;
 
 enum { TLS_NAME_BYTES = 128, TLS_REASON_BYTES = 160 };
@@ -59,7 +61,7 @@ struct tls_endpoint {
 struct tls_connection {
     int socket;
     gnutls_session_t gnutls;  /* of libmicrohttpd */
-    _Atomic bool *is_drained; /* set when all that has arrived is read */
+    _Atomic bool *has_read_all; /* set when nothing that has arrived is unread */
     /* Called within a read of the handshake: suspends the connection until input arrives. */
     void (*await_input)(void *context);
     void *context;
@@ -78,6 +80,9 @@ struct tls_session {
     bool is_forwarded;                /* input is for tls_session_receive alone */
     bool is_receiving;                /* in tls_session_receive */
     struct watch handshake_watch;     /* of web_thread_await_input */
+    bool is_refused; /* in the list of web_thread_refuse; its lock guards this and the link */
+    TAILQ_ENTRY(session) refused_link;
+    TAILQ_ENTRY(session) thread_link; /* of web_thread_add_session */
     struct tls_forward *forward;      /* of a WebSocket; otherwise NULL */
     char reason[TLS_REASON_BYTES];    /* why the handshake failed; "": not known */
     char client_name[TLS_NAME_BYTES]; /* of the verified certificate; "": none */

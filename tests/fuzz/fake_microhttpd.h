@@ -51,7 +51,7 @@ enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
 }
 
 /* What the pass over the header has kept of the fields. */
-static const struct framing *library_header(void)
+static struct framing *library_header(void)
 {
     static struct framing header;
     framing_begin(&header, "/");

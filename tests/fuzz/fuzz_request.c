@@ -181,14 +181,14 @@ static void serve(struct request *request)
     struct response response = {0};
     enum error error = handle(request, &response, message);
     if (!error && response.kind == RESPONSE_LONG_POLL) {
-        assert(request->long_poll_done && request->push_slot_reserved);
+        assert(request->long_poll_done && request->has_reservation);
         assert(response.long_poll.until_ms - now.mono_ms <= LONG_POLL_MS_MAX);
         response_clear(&response);
         response = (struct response){0};
         error = handle(request, &response, message);
         assert(error || response.kind != RESPONSE_LONG_POLL);
     }
-    if (request->push_slot_reserved)
+    if (request->has_reservation)
         push_release(&push);
     if (error)
         check_error(request, error, message);

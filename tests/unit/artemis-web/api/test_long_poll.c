@@ -43,7 +43,7 @@ enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
     return MHD_NO;
 }
 
-static const struct framing *parse_query(struct query of)
+static struct framing *parse_query(struct query of)
 {
     static struct framing header;
     query = of;
@@ -214,7 +214,7 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     assert_int_equal(response.long_poll.until_ms, at_ms(1000).mono_ms);
     assert_int_equal(response.long_poll.id_size, 1);
     assert_true(request.long_poll_done);
-    assert_true(request.push_slot_reserved);
+    assert_true(request.has_reservation);
     assert_int_equal(push.counters.clients, 1);
     response = decide(&request, for_a_second_from_7, 7); /* the wait is over */
     assert_false(response.kind == RESPONSE_LONG_POLL);
@@ -251,7 +251,7 @@ static void wait_of_zero_or_draining_node_is_304_at_once(void **state)
     assert_true(decide(&request, get, 7).not_modified);
     atomic_store(&engine.state, NODE_DRAINING);
     assert_true(decide(&request, for_a_second_from_7, 7).not_modified);
-    assert_false(request.long_poll_done || request.push_slot_reserved);
+    assert_false(request.long_poll_done || request.has_reservation);
 }
 
 static void long_poll_at_the_limit_is_refused(void **state)
@@ -270,7 +270,7 @@ static void long_poll_at_the_limit_is_refused(void **state)
                      ERR_TOO_MANY_SUBSCRIBERS);
     assert_string_equal(message, "connections: at most 2 WebSockets and long polls are served "
                                  "(server.max_connections = 16, limit of open files)");
-    assert_false(request.push_slot_reserved || request.long_poll_done);
+    assert_false(request.has_reservation || request.long_poll_done);
     assert_int_equal(push.counters.clients, 2);
     assert_int_equal(push.counters.refused, 1);
 }

@@ -144,17 +144,19 @@ static void first_value_of_a_field_is_kept(void **state)
         struct slice name = slice_of(framing_field_name(field));
         assert_true(size <= name.size); /* they are sorted */
         size = name.size;
-        assert_null(framing.values[field]);
+        if (field < HEADER_FIRST_KEPT)
+            continue;
+        assert_null(framing_value(&framing, field));
         framing_add_field(&framing, name, SLICE("a"));
         framing_add_field(&framing, name, SLICE("b"));
-        assert_string_equal(framing.values[field], "a");
+        assert_string_equal(framing_value(&framing, field), "a");
     }
     framing_begin(&framing, "/");
     add(&framing, "Expec: a");
     add(&framing, "Expects: b");
-    assert_null(framing.values[HEADER_EXPECT]);
+    assert_null(framing_value(&framing, HEADER_EXPECT));
     add(&framing, "eXPECT:");
-    assert_string_equal(framing.values[HEADER_EXPECT], "");
+    assert_string_equal(framing_value(&framing, HEADER_EXPECT), "");
 }
 
 static void arguments_are_counted_and_the_first_is_kept(void **state)
@@ -166,8 +168,10 @@ static void arguments_are_counted_and_the_first_is_kept(void **state)
     framing_add_argument(&framing, SLICE("a"), SLICE("b"));
     framing_add_argument(&framing, SLICE("c"), SLICE("d"));
     assert_int_equal(framing.arguments, 2);
-    assert_true(slice_equal(framing.first_argument, SLICE("a")));
-    assert_true(slice_equal(framing.first_value, SLICE("b")));
+    assert_int_equal(framing.first_argument_size, 1);
+    assert_int_equal(framing.first_value_size, 1);
+    assert_memory_equal(framing.first_argument, "a", framing.first_argument_size);
+    assert_memory_equal(framing.first_value, "b", framing.first_value_size);
 }
 
 static void nul_in_the_path_is_found_but_not_in_the_query(void **state)
