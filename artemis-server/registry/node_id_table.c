@@ -151,7 +151,7 @@ void node_id_table_free(struct node_id_table *node_ids)
     *node_ids = (struct node_id_table){0};
 }
 
-void node_id_table_add_member(struct node_id_table *node_ids, uint32_t peer)
+void node_id_table_add_peer(struct node_id_table *node_ids, uint32_t peer)
 {
     assert(peer > 0 && peer <= NODE_ID_MEMBERS);
     pthread_mutex_lock(&node_ids->lock);
@@ -159,7 +159,7 @@ void node_id_table_add_member(struct node_id_table *node_ids, uint32_t peer)
     pthread_mutex_unlock(&node_ids->lock);
 }
 
-void node_id_table_remove_member(struct node_id_table *node_ids, uint32_t peer)
+void node_id_table_remove_peer(struct node_id_table *node_ids, uint32_t peer)
 {
     assert(peer > 0 && peer <= NODE_ID_MEMBERS);
     uint16_t slot = slot_of(peer);

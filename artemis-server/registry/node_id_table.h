@@ -60,8 +60,8 @@ void node_id_table_free(struct node_id_table *node_ids);
 
 /* A member, numbered from 1 to NODE_ID_MEMBERS. Ids of a member that is removed are not counted any
  * more. */
-void node_id_table_add_member(struct node_id_table *node_ids, uint32_t peer);
-void node_id_table_remove_member(struct node_id_table *node_ids, uint32_t peer);
+void node_id_table_add_peer(struct node_id_table *node_ids, uint32_t peer);
+void node_id_table_remove_peer(struct node_id_table *node_ids, uint32_t peer);
 
 /* The number of a name, with a reference. `peer` identifies the sender: a member up to
  * NODE_ID_MEMBERS, above it a caller; 0: this node, without a limit. ERR_NO_MEMORY;

@@ -316,19 +316,19 @@ enum error registry_each_lease(struct registry *registry, struct slice id, struc
 
 /* --- members and clocks ----------------------------------------------------------------------- */
 
-void registry_add_member(struct registry *registry, uint32_t peer)
+void registry_add_peer(struct registry *registry, uint32_t peer)
 {
     pthread_mutex_lock(&registry->shared.lock);
     registry->shared.open[peer].hlc = 0; /* of an earlier member with this number */
     if (registry->shared.peer == peer)
         registry->shared.peer = 0;
     pthread_mutex_unlock(&registry->shared.lock);
-    node_id_table_add_member(&registry->node_ids, peer);
+    node_id_table_add_peer(&registry->node_ids, peer);
 }
 
-void registry_remove_member(struct registry *registry, uint32_t peer)
+void registry_remove_peer(struct registry *registry, uint32_t peer)
 {
-    node_id_table_remove_member(&registry->node_ids, peer);
+    node_id_table_remove_peer(&registry->node_ids, peer);
 }
 
 uint64_t registry_clock_ms(const struct registry *registry, struct moment now)

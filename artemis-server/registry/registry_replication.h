@@ -80,12 +80,13 @@ void registry_set_dirty_notify(struct registry *registry, registry_dirty_notify 
 size_t registry_drain_changes(struct registry *registry, struct record_copy *out, size_t max);
 size_t registry_drain_renewals(struct registry *registry, struct record_copy *out, size_t max);
 
-/* --- members ---------------------------------------------------------------------------------- */
+/* --- peers ------------------------------------------------------------------------------------ */
 
-/* A member whose records have this number in wire_record.peer, 1 to NODE_ID_MEMBERS. Each member
- * has a share of the node id table; one that was removed leaves its node ids to this node. */
-void registry_add_member(struct registry *registry, uint32_t peer);
-void registry_remove_member(struct registry *registry, uint32_t peer);
+/* Adds or removes a node of the cluster whose records have this number in wire_record.peer, 1 to
+ * NODE_ID_MEMBERS. Each has a share of the node id table; one that is removed leaves its node ids
+ * to this node. */
+void registry_add_peer(struct registry *registry, uint32_t peer);
+void registry_remove_peer(struct registry *registry, uint32_t peer);
 
 /* --- apply ------------------------------------------------------------------------------------ */
 

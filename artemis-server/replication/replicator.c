@@ -133,7 +133,7 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
     };
-    registry_add_member(replicator->registry, number + 1);
+    registry_add_peer(replicator->registry, number + 1);
 }
 
 void replicator_remove_peer(struct replicator *replicator, uint32_t number)
@@ -144,7 +144,7 @@ void replicator_remove_peer(struct replicator *replicator, uint32_t number)
     comparison_reset(&peer->comparison);
     lease_check_forget_peer(replicator, peer);
     peer->joined = false;
-    registry_remove_member(replicator->registry, number + 1);
+    registry_remove_peer(replicator->registry, number + 1);
     update_dirty_lists(replicator);
 }
 

@@ -96,21 +96,21 @@ struct connection {
     union {
         struct {
             _Atomic uint64_t body_bytes; /* of the current request; its web thread counts */
-            uint64_t read_bytes; /* from the socket since it connected; from the sweeps */
+            uint64_t read_bytes;         /* from the socket since it connected; from the sweeps */
         } reading;
-        struct { /* set by the first check */
+        struct {                /* set by the first check */
             uint64_t due_bytes; /* to be acknowledged since it connected, */
             uint64_t due_ms;    /* until then */
         } serving;
     };
     int socket;
-    enum error end_error; /* why the table has ended it; ERR_NONE: without a response */
+    enum error end_error;          /* why the table has ended it; ERR_NONE: without a response */
     struct connection_origin from; /* constant */
     enum connection_state state : 8;
-    bool is_excess;                /* constant; beyond the limit: its request must be refused */
-    bool timed_out;                /* the table has ended it for that */
-    bool in_handshake;             /* counted as such: it has TLS and had no request yet */
-    _Atomic bool has_read_all;     /* with TLS, by its thread: nothing that arrived is unread */
+    bool is_excess;            /* constant; beyond the limit: its request must be refused */
+    bool timed_out;            /* the table has ended it for that */
+    bool in_handshake;         /* counted as such: it has TLS and had no request yet */
+    _Atomic bool has_read_all; /* with TLS, by its thread: nothing that arrived is unread */
     uint8_t blocked_checks; /* while reading: sweeps in a row with unread bytes and no progress */
 };
 

@@ -65,8 +65,8 @@ struct framing {
     const char *value_end; /* of the field or trailer that was read last; NULL: none */
     uint32_t bytes;        /* of the request line and all fields, with the bookkeeping */
     uint16_t first_argument_size, first_value_size;
-    uint16_t arguments;    /* of the query */
-    uint16_t fields;       /* fields, arguments and trailers */
+    uint16_t arguments; /* of the query */
+    uint16_t fields;    /* fields, arguments and trailers */
     uint8_t content_lengths, transfer_encodings, hosts, authorizations;
     bool stored;           /* the HTTP library has stored a field or an argument */
     bool has_trailers;     /* to be checked when the body is complete */

@@ -43,12 +43,12 @@ void authentication_describe_peer(const struct request *request, enum error erro
 /* --- the header ------------------------------------------------------------------------------- */
 
 /* The value of the only field; a proxy may have read another one of several. */
-static enum error read_value(const struct session *session, struct slice *value)
+static enum error read_value(const struct http_connection *http, struct slice *value)
 {
-    *value = slice_of(request_header(&session->request, HEADER_AUTHORIZATION));
-    if (session->request.header->authorizations == 0)
+    *value = slice_of(request_header(&http->request, HEADER_AUTHORIZATION));
+    if (http->request.header->authorizations == 0)
         return ERR_NO_TOKEN;
-    return session->request.header->authorizations == 1 ? ERR_NONE : ERR_INVALID_TOKEN;
+    return http->request.header->authorizations == 1 ? ERR_NONE : ERR_INVALID_TOKEN;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -65,30 +65,30 @@ static enum auth_role role_of(const struct request *request)
 }
 
 /* At the listener of peers, TLS has checked that the certificate names a member. */
-static bool is_certified_peer(const struct session *session)
+static bool is_certified_peer(const struct http_connection *http)
 {
-    return session->listener->kind == CONFIG_LISTENER_PEER && session->tls &&
-           session->tls->state == TLS_ESTABLISHED;
+    return http->listener->kind == CONFIG_LISTENER_PEER && http->tls &&
+           http->tls->state == TLS_ESTABLISHED;
 }
 
-enum error authentication_check(struct session *session)
+enum error authentication_check(struct http_connection *http)
 {
-    struct request *request = &session->request;
+    struct request *request = &http->request;
     struct auth *auth = &request->engine->auth;
     enum auth_role need = role_of(request);
     struct slice value;
     if (!auth_is_required(auth) || need == ROLE_NONE)
         return ERR_NONE;
-    if (need != ROLE_ADMIN && is_certified_peer(session))
+    if (need != ROLE_ADMIN && is_certified_peer(http))
         return ERR_NONE;
-    enum error error = read_value(session, &value);
+    enum error error = read_value(http, &value);
     if (error)
         return error;
-    if (!session->auth)
-        session->auth = calloc(1, sizeof(*session->auth));
-    if (!session->auth)
+    if (!http->auth)
+        http->auth = calloc(1, sizeof(*http->auth));
+    if (!http->auth)
         return ERR_NO_MEMORY;
-    error = auth_find(auth, session->auth, value, &request->token);
+    error = auth_find(auth, http->auth, value, &request->token);
     if (!error && request->token->expires_ms)
         error = token_check(request->token, clock_now().wall_ms);
     if (error)
@@ -107,9 +107,9 @@ bool authentication_has_failed(enum error error)
            error == ERR_NO_PERMISSION;
 }
 
-uint64_t authentication_failed(struct session *session, enum error error)
+uint64_t authentication_failed(struct http_connection *http, enum error error)
 {
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     char client[REQUEST_ADDRESS_BYTES];
     request_address_write(request->mhd, client);
     const struct audit_event event = {
@@ -131,16 +131,16 @@ uint64_t authentication_failed(struct session *session, enum error error)
     return auth_failed(auth, request_client_hash(request), clock_now());
 }
 
-void authentication_describe(const struct session *session, enum error error,
+void authentication_describe(const struct http_connection *http, enum error error,
                              char message[MESSAGE_BYTES])
 {
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     const struct token *token = request->token;
     message[0] = '\0';
     if (error == ERR_NO_TOKEN)
         snprintf(message, MESSAGE_BYTES,
                  "Authorization: this node needs a token, as `Authorization: Bearer TOKEN`");
-    else if (error == ERR_INVALID_TOKEN && session->request.header->authorizations > 1)
+    else if (error == ERR_INVALID_TOKEN && http->request.header->authorizations > 1)
         snprintf(message, MESSAGE_BYTES, "Authorization: must be given once");
     else if (error == ERR_INVALID_TOKEN)
         snprintf(message, MESSAGE_BYTES, "Authorization: this node does not know the token");
@@ -152,11 +152,11 @@ void authentication_describe(const struct session *session, enum error error,
                  auth_role_word(token->role), auth_role_word(role_of(request)));
 }
 
-void authentication_end(struct session *session)
+void authentication_end(struct http_connection *http)
 {
-    if (!session->auth)
+    if (!http->auth)
         return;
-    auth_memory_free(session->auth);
-    free(session->auth);
-    session->auth = NULL;
+    auth_memory_free(http->auth);
+    free(http->auth);
+    http->auth = NULL;
 }

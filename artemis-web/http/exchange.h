@@ -13,7 +13,8 @@
 #include "artemis-web/http/web_threads.h"
 #include "artemis-web/push/push.h"
 
-/* The calls of the push thread. The arguments `connection` and `upgraded` are a struct session. */
+/* The calls of the push thread. Their arguments `connection` and `upgraded` are a struct
+ * http_connection. */
 extern const struct push_http exchange_push_calls;
 
 /* The calls of libmicrohttpd. */

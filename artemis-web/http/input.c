@@ -33,16 +33,17 @@ static bool is_served(const struct web_listener *listener, const struct route *r
     return listener->serves_clients || route->class == ROUTE_NODE;
 }
 
-static enum error check_header(struct session *session, const char *method, const char *version)
+static enum error check_header(struct http_connection *http, const char *method,
+                               const char *version)
 {
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     const char *reason;
     enum error error = framing_check(request->header, version, &reason);
     if (!error && auth_is_required(&request->engine->auth))
-        error = authentication_check(session);
+        error = authentication_check(http);
     if (error)
         return error;
-    if (!request->route || !is_served(session->listener, request->route))
+    if (!request->route || !is_served(http->listener, request->route))
         return ERR_NO_SUCH_PATH;
     bool known = !request->is_get || request->is_head || strcmp(method, MHD_HTTP_METHOD_GET) == 0;
     if (!known || !(request->route->methods & (request->is_get ? METHOD_GET : METHOD_POST)))
@@ -52,11 +53,11 @@ static enum error check_header(struct session *session, const char *method, cons
     return ERR_NONE;
 }
 
-static enum error check_admission(const struct session *session)
+static enum error check_admission(const struct http_connection *http)
 {
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     const struct client client = {request->token ? request->token->name : NULL,
-                                  &session->connection.from.address};
+                                  &http->connection.from.address};
     switch (request->route->class) {
     case ROUTE_REGISTRY:
         return engine_admit(request->engine, CALL_HEARTBEAT, &client, request->now);
@@ -78,10 +79,10 @@ static size_t header_bytes(struct MHD_Connection *mhd)
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
 }
 
-void input_begin(struct session *session, struct MHD_Connection *mhd, const char *url,
+void input_begin(struct http_connection *http, struct MHD_Connection *mhd, const char *url,
                  const char *method, const char *version)
 {
-    struct request *request = &session->request;
+    struct request *request = &http->request;
     struct web *web = request->web;
     const struct route *last = request->route; /* clients tend to repeat it */
     bool is_get = strcmp(method, MHD_HTTP_METHOD_POST) != 0;
@@ -105,18 +106,18 @@ void input_begin(struct session *session, struct MHD_Connection *mhd, const char
     if (request->header->nul_in_path)
         request->route = NULL; /* `url` ends early */
     framing_check_end(request->header, method + header_bytes(mhd));
-    request->refused = check_header(session, method, version);
+    request->refused = check_header(http, method, version);
     if (!request->refused)
-        request->refused = check_admission(session);
-    if (session->connection.is_excess)
+        request->refused = check_admission(http);
+    if (http->connection.is_excess)
         request->refused = ERR_TOO_MANY_CONNECTIONS;
-    request->was_silent = connection_reading(&web->connections, &session->connection,
-                                             request->now.mono_ms) > SILENT_MS;
+    request->was_silent =
+        connection_reading(&web->connections, &http->connection, request->now.mono_ms) > SILENT_MS;
 }
 
-bool input_is_final(const struct session *session)
+bool input_is_final(const struct http_connection *http)
 {
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     return request->refused &&
            (request->refused == ERR_MALFORMED_REQUEST || request->refused == ERR_HEADER_TOO_LARGE ||
             request->refused == ERR_TOO_MANY_CONNECTIONS ||
@@ -157,11 +158,11 @@ static enum error buffer_body(struct request *request, const char *data, size_t 
     return text_failed(&request->body) ? ERR_NO_MEMORY : ERR_NONE;
 }
 
-bool input_receive(struct session *session, const char *data, size_t size)
+bool input_receive(struct http_connection *http, const char *data, size_t size)
 {
-    struct request *request = &session->request;
+    struct request *request = &http->request;
     struct metrics *metrics = &request->web->metrics;
-    connection_received(&session->connection, size);
+    connection_received(&http->connection, size);
     atomic_fetch_add_explicit(&metrics->request_bytes, size, memory_order_relaxed);
     if (!request->refused) {
         request->refused = buffer_body(request, data, size);
@@ -175,21 +176,21 @@ bool input_receive(struct session *session, const char *data, size_t size)
     /* libmicrohttpd takes no response before the end of the body */
     char response[ERROR_RESPONSE_BYTES];
     size_t bytes = connection_write_error(request->refused, NULL, response);
-    if (session->tls)
-        tls_session_send_last(session->tls, response, bytes);
+    if (http->tls)
+        tls_session_send_last(http->tls, response, bytes);
     else
-        connection_refuse(session->connection.socket, request->refused, NULL);
+        connection_refuse(http->connection.socket, request->refused, NULL);
     return false;
 }
 
-void input_check_trailers(struct session *session)
+void input_check_trailers(struct http_connection *http)
 {
     const char *reason;
-    if (!session->request.header->has_trailers)
+    if (!http->request.header->has_trailers)
         return;
-    enum error error = framing_check(session->request.header, session->request.http_version, &reason);
+    enum error error = framing_check(http->request.header, http->request.http_version, &reason);
     if (error)
-        session->request.refused = error;
+        http->request.refused = error;
 }
 
 void input_release_body(struct request *request, bool keep)
@@ -226,14 +227,14 @@ static void describe_path(const struct request *request, const char *url,
                  route->path);
 }
 
-void input_describe_error(const struct session *session, const char *url, const char *method,
+void input_describe_error(const struct http_connection *http, const char *url, const char *method,
                           char message[MESSAGE_BYTES])
 {
     char quoted[160];
     const char *reason;
-    const struct request *request = &session->request;
+    const struct request *request = &http->request;
     const struct config *config = request->engine->config;
-    const struct framing *framing = session->request.header;
+    const struct framing *framing = http->request.header;
     switch ((int)request->refused) {
     case ERR_MALFORMED_REQUEST:
     case ERR_HEADER_TOO_LARGE:
@@ -270,13 +271,13 @@ void input_describe_error(const struct session *session, const char *url, const 
         engine_describe_limit(request->engine, request->refused, message);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
-        connections_describe_limit(&session->request.web->connections, message);
+        connections_describe_limit(&http->request.web->connections, message);
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:
         authentication_describe_peer(request, request->refused, message);
         break;
     default:
-        authentication_describe(session, request->refused, message);
+        authentication_describe(http, request->refused, message);
     }
 }

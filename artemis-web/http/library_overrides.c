@@ -32,7 +32,7 @@ enum MHD_Result library_queue_response(struct MHD_Connection *connection, unsign
     return queue_in_library(connection, status, response);
 }
 
-static struct session *session_of(struct MHD_Connection *connection)
+static struct http_connection *http_connection_of(struct MHD_Connection *connection)
 {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
@@ -83,12 +83,12 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
                                    struct MHD_Response *response)
 {
     const struct library_error *found = find_library_error(status);
-    struct session *session = session_of(connection);
-    struct MHD_Response *own = found && session ? make_error_response(found) : NULL;
+    struct http_connection *http = http_connection_of(connection);
+    struct MHD_Response *own = found && http ? make_error_response(found) : NULL;
     if (!own)
         return queue_in_library(connection, status, response);
     status = (unsigned)error_info(found->error)->http_status;
-    metrics_count(&session->request.web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
+    metrics_count(&http->request.web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
     enum MHD_Result result = queue_in_library(connection, status, own);
     MHD_destroy_response(own);
     return result;
@@ -115,10 +115,10 @@ enum MHD_Result MHD_set_connection_value_n(struct MHD_Connection *connection,
                                            enum MHD_ValueKind kind, const char *key,
                                            size_t key_size, const char *value, size_t value_size)
 {
-    struct session *session = session_of(connection);
-    if (!session) /* on_request refuses the request */
+    struct http_connection *http = http_connection_of(connection);
+    if (!http) /* on_request refuses the request */
         return MHD_YES;
-    struct framing *framing = session->request.header;
+    struct framing *framing = http->request.header;
     struct slice name = {key, key_size};
     struct slice text = {value, value_size};
     switch (add_value(framing, kind, name, text)) {

@@ -51,9 +51,8 @@ static bool query_value(const struct request *request, const char *name, struct 
 static bool is_absent(const struct framing *header, const char *snake_name)
 {
     return header->arguments == 0 ||
-           (header->arguments == 1 &&
-            (header->first_argument_size == 0 ||
-             (header->first_argument[0] | LOWER_CASE) != snake_name[0]));
+           (header->arguments == 1 && (header->first_argument_size == 0 ||
+                                       (header->first_argument[0] | LOWER_CASE) != snake_name[0]));
 }
 
 enum error request_query(struct request *request, const char *snake_name, struct slice *out,

@@ -30,10 +30,10 @@ struct request {
     const struct route *route;  /* NULL: no such path */
     const struct token *token;  /* of the client; NULL: none, or none is needed */
     const char *http_version;   /* "HTTP/1.1" */
-    uint64_t discarded_bytes; /* of the body, since it was refused */
-    uint64_t buffered_bytes;  /* share of this request in web.buffered_bytes */
-    struct text body;         /* as received; inflated before a handler sees it */
-    struct moment now;        /* when it was complete; before that, only mono_ms of its start */
+    uint64_t discarded_bytes;   /* of the body, since it was refused */
+    uint64_t buffered_bytes;    /* share of this request in web.buffered_bytes */
+    struct text body;           /* as received; inflated before a handler sees it */
+    struct moment now;          /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
     enum name_casing names; /* that were read so far, in the query or the body */
     enum error refused;     /* the handler is not called, and the rest of the body is discarded */

@@ -108,21 +108,21 @@ static struct MHD_Response *from_stream(struct request *request, struct response
 
 static bool watch(void *context, struct watch *watch, uint32_t events)
 {
-    struct session *session = context;
-    return web_thread_watch(session->thread, watch, events);
+    struct http_connection *http = context;
+    return web_thread_watch(http->thread, watch, events);
 }
 
 static void unwatch(void *context, struct watch *watch)
 {
-    struct session *session = context;
-    web_thread_unwatch(session->thread, watch);
+    struct http_connection *http = context;
+    web_thread_unwatch(http->thread, watch);
 }
 
 static void end_forward(void *context)
 {
-    struct session *session = context;
-    session->tls->forward = NULL;
-    web_thread_end_upgraded(session->thread, session);
+    struct http_connection *http = context;
+    http->tls->forward = NULL;
+    web_thread_end_upgraded(http->thread, http);
 }
 
 static const struct tls_forward_calls forward_calls = {
@@ -137,27 +137,27 @@ static void on_upgraded(void *endpoint, struct MHD_Connection *connection, void 
                         struct MHD_UpgradeResponseHandle *upgraded)
 {
     (void)connection;
-    struct session *session = context;
-    struct request *request = &session->request;
+    struct http_connection *http = context;
+    struct request *request = &http->request;
     request->has_reservation = false; /* the push thread owns it now */
-    session->upgraded = upgraded;
-    free(session->request.header); /* a WebSocket lives long, and has no further header */
-    session->request.header = NULL;
+    http->upgraded = upgraded;
+    free(http->request.header); /* a WebSocket lives long, and has no further header */
+    http->request.header = NULL;
     request->header = NULL;
-    struct tls_session *tls = session->tls;
+    struct tls_session *tls = http->tls;
     if (tls) {
         int on = 1; /* libmicrohttpd has switched Nagle's algorithm on */
-        setsockopt(session->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(http->connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         tls->forward =
-            tls_forward_start(tls, tls->handshake_watch.is_added, &forward_calls, session, &socket);
+            tls_forward_start(tls, tls->handshake_watch.is_added, &forward_calls, http, &socket);
     }
     if (tls && !tls->forward) {
         push_release(request->web->push);
-        web_thread_close_upgraded(session->thread, session);
+        web_thread_close_upgraded(http->thread, http);
         return;
     }
-    const struct push_caller caller = {request->token, session->connection.from.address};
-    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, session,
+    const struct push_caller caller = {request->token, http->connection.from.address};
+    push_add_websocket(request->web->push, (enum endpoint)(uintptr_t)endpoint, socket, http,
                        &caller, (struct slice){received, received_bytes});
 }
 

@@ -299,7 +299,7 @@ static struct MHD_Response *create_kept(const struct request *request,
     return kept->mhd_response;
 }
 
-/* The session holds the reference until the library has sent the response. */
+/* The http holds the reference until the library has sent the response. */
 static struct MHD_Response *share_cached(struct request *request, struct response *response)
 {
     struct cached_response *cached = response->cached;
@@ -312,7 +312,7 @@ static struct MHD_Response *share_cached(struct request *request, struct respons
         kept ? kept->mhd_response : create_kept(request, response, &form);
     if (!mhd_response)
         return NULL;
-    session_of_request(request)->sent = cached_response_ref(cached);
+    http_connection_of_request(request)->sent = cached_response_ref(cached);
     count_bytes(request, form.bytes.size);
     return mhd_response;
 }
@@ -340,8 +340,8 @@ static struct MHD_Response *kept_by_thread(struct web_thread_bodies *kept,
 
 static struct MHD_Response *share_constant(struct request *request, const struct response *response)
 {
-    struct MHD_Response *mhd_response =
-        kept_by_thread(web_thread_bodies(session_of_request(request)->thread), request, response);
+    struct MHD_Response *mhd_response = kept_by_thread(
+        web_thread_bodies(http_connection_of_request(request)->thread), request, response);
     if (mhd_response)
         count_bytes(request, response->constant.size);
     return mhd_response;

@@ -41,22 +41,23 @@ static inline struct connection_origin web_origin(const struct web_listener *lis
 /* A connection and its current request, allocated for the life of the connection. libmicrohttpd
  * hands it to the callbacks as the context of both. `connection` is its entry in the table of
  * connections. */
-struct session {
+struct http_connection {
     struct web_thread *thread;
     const struct web_listener *listener;
     struct MHD_UpgradeResponseHandle *upgraded; /* NULL: not a WebSocket */
     struct connection connection;
     struct auth_memory *auth; /* NULL: no token was sent yet */
     struct request request;
-    struct cached_response *sent;      /* a reference, while the library sends a kept form of it */
-    TAILQ_ENTRY(session) delayed_link; /* while web_thread_delay or _await_input suspends it */
+    struct cached_response *sent; /* a reference, while the library sends a kept form of it */
+    TAILQ_ENTRY(http_connection)
+    delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
     struct tls_session *tls; /* NULL: a plain connection */
 };
 
-static inline struct session *session_of_request(struct request *request)
+static inline struct http_connection *http_connection_of_request(struct request *request)
 {
-    return (struct session *)((char *)request - offsetof(struct session, request));
+    return (struct http_connection *)((char *)request - offsetof(struct http_connection, request));
 }
 
 struct web {

@@ -37,21 +37,22 @@ struct web_thread {
     _Atomic uint32_t connections; /* passed to this thread and not ended */
     /* Used by its loop alone: */
     struct web_thread_bodies bodies;
-    bool started_connection;        /* by the socket that is being added */
-    struct web_listener *listener;  /* of that socket */
-    TAILQ_HEAD(, session) awaiting; /* suspended in their handshake */
-    TAILQ_HEAD(, session) closing;  /* upgraded: what is sent last is being forwarded */
-    uint32_t closing_count;         /* upgraded: closed, and not ended by the library yet */
-    TAILQ_HEAD(, session) sessions; /* with TLS; those that were verified last are at the end */
-    uint32_t session_count;
+    bool started_connection;                /* by the socket that is being added */
+    struct web_listener *listener;          /* of that socket */
+    TAILQ_HEAD(, http_connection) awaiting; /* suspended in their handshake */
+    TAILQ_HEAD(, http_connection) closing;  /* upgraded: what is sent last is being forwarded */
+    uint32_t closing_count;                 /* upgraded: closed, and not ended by the library yet */
+    TAILQ_HEAD(, http_connection)
+    tls_connections; /* those that were verified last are at the end */
+    uint32_t tls_connection_count;
     uint32_t unverified_count;  /* from the first of them on, that are to be verified again */
     atomic_bool verifies_again; /* set by web_threads_verify_again */
     struct {
         pthread_mutex_t lock;
-        TAILQ_HEAD(, session) closing; /* to be closed by the thread */
-        TAILQ_HEAD(, session) refused; /* by web_thread_refuse */
+        TAILQ_HEAD(, http_connection) closing; /* to be closed by the thread */
+        TAILQ_HEAD(, http_connection) refused; /* by web_thread_refuse */
     } _shared;
-    TAILQ_HEAD(, session) delayed;
+    TAILQ_HEAD(, http_connection) delayed;
     uint64_t delayed_until_ms; /* the earliest of them */
 };
 
@@ -125,29 +126,29 @@ void web_thread_wake(struct web_thread *thread)
 
 /* --- delayed requests ------------------------------------------------------------------------- */
 
-void web_thread_delay(struct web_thread *thread, struct session *session, uint64_t until_ms)
+void web_thread_delay(struct web_thread *thread, struct http_connection *http, uint64_t until_ms)
 {
-    MHD_suspend_connection(session->request.mhd);
-    session->delayed_until_ms = until_ms;
+    MHD_suspend_connection(http->request.mhd);
+    http->delayed_until_ms = until_ms;
     if (TAILQ_EMPTY(&thread->delayed) || until_ms < thread->delayed_until_ms)
         thread->delayed_until_ms = until_ms;
-    TAILQ_INSERT_TAIL(&thread->delayed, session, delayed_link);
+    TAILQ_INSERT_TAIL(&thread->delayed, http, delayed_link);
 }
 
 /* Resumes the requests whose delay is over by now_ms, and finds the next. */
 static void resume_delayed(struct web_thread *thread, uint64_t now_ms)
 {
     uint64_t earliest_ms = UINT64_MAX;
-    struct session *next;
-    for (struct session *session = TAILQ_FIRST(&thread->delayed); session; session = next) {
-        next = TAILQ_NEXT(session, delayed_link);
-        if (session->delayed_until_ms > now_ms) {
-            if (session->delayed_until_ms < earliest_ms)
-                earliest_ms = session->delayed_until_ms;
+    struct http_connection *next;
+    for (struct http_connection *http = TAILQ_FIRST(&thread->delayed); http; http = next) {
+        next = TAILQ_NEXT(http, delayed_link);
+        if (http->delayed_until_ms > now_ms) {
+            if (http->delayed_until_ms < earliest_ms)
+                earliest_ms = http->delayed_until_ms;
             continue;
         }
-        TAILQ_REMOVE(&thread->delayed, session, delayed_link);
-        MHD_resume_connection(session->request.mhd);
+        TAILQ_REMOVE(&thread->delayed, http, delayed_link);
+        MHD_resume_connection(http->request.mhd);
     }
     thread->delayed_until_ms = earliest_ms;
 }
@@ -188,10 +189,10 @@ static void on_watched(void *context)
 
 /* --- handshakes ------------------------------------------------------------------------------- */
 
-static void resume_handshake(struct session *session)
+static void resume_handshake(struct http_connection *http)
 {
-    TAILQ_REMOVE(&session->thread->awaiting, session, delayed_link);
-    MHD_resume_connection(session->request.mhd);
+    TAILQ_REMOVE(&http->thread->awaiting, http, delayed_link);
+    MHD_resume_connection(http->request.mhd);
 }
 
 static void on_handshake_input(struct watch *watch)
@@ -199,71 +200,71 @@ static void on_handshake_input(struct watch *watch)
     resume_handshake(watch->context);
 }
 
-void web_thread_await_input(struct web_thread *thread, struct session *session)
+void web_thread_await_input(struct web_thread *thread, struct http_connection *http)
 {
-    struct watch *watch = &session->tls->handshake_watch;
-    watch->fd = session->connection.socket;
+    struct watch *watch = &http->tls->handshake_watch;
+    watch->fd = http->connection.socket;
     watch->on_event = on_handshake_input;
-    watch->context = session;
+    watch->context = http;
     if (!web_thread_watch(thread, watch, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT))
         return; /* the library tries again in its next turn */
-    TAILQ_INSERT_TAIL(&thread->awaiting, session, delayed_link);
-    MHD_suspend_connection(session->request.mhd);
+    TAILQ_INSERT_TAIL(&thread->awaiting, http, delayed_link);
+    MHD_suspend_connection(http->request.mhd);
 }
 
 /* --- upgraded connections --------------------------------------------------------------------- */
 
-void web_thread_close_upgraded(struct web_thread *thread, struct session *session)
+void web_thread_close_upgraded(struct web_thread *thread, struct http_connection *http)
 {
     if (thread->watched < 0) {
-        MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
+        MHD_upgrade_action(http->upgraded, MHD_UPGRADE_ACTION_CLOSE);
     } else {
         pthread_mutex_lock(&thread->_shared.lock);
-        TAILQ_INSERT_TAIL(&thread->_shared.closing, session, delayed_link);
+        TAILQ_INSERT_TAIL(&thread->_shared.closing, http, delayed_link);
         pthread_mutex_unlock(&thread->_shared.lock);
     }
     web_thread_wake(thread);
 }
 
-void web_thread_end_upgraded(struct web_thread *thread, struct session *session)
+void web_thread_end_upgraded(struct web_thread *thread, struct http_connection *http)
 {
-    TAILQ_REMOVE(&thread->closing, session, delayed_link);
+    TAILQ_REMOVE(&thread->closing, http, delayed_link);
     thread->closing_count++;
-    MHD_upgrade_action(session->upgraded, MHD_UPGRADE_ACTION_CLOSE);
+    MHD_upgrade_action(http->upgraded, MHD_UPGRADE_ACTION_CLOSE);
 }
 
 static void close_upgraded(struct web_thread *thread, bool now)
 {
     for (;;) {
         pthread_mutex_lock(&thread->_shared.lock);
-        struct session *session = TAILQ_FIRST(&thread->_shared.closing);
-        if (session)
-            TAILQ_REMOVE(&thread->_shared.closing, session, delayed_link);
+        struct http_connection *http = TAILQ_FIRST(&thread->_shared.closing);
+        if (http)
+            TAILQ_REMOVE(&thread->_shared.closing, http, delayed_link);
         pthread_mutex_unlock(&thread->_shared.lock);
-        if (!session)
+        if (!http)
             return;
-        TAILQ_INSERT_TAIL(&thread->closing, session, delayed_link);
-        thread->callbacks->on_close(session, now);
+        TAILQ_INSERT_TAIL(&thread->closing, http, delayed_link);
+        thread->callbacks->on_close(http, now);
     }
 }
 
 /* --- refused connections ---------------------------------------------------------------------- */
 
-void web_thread_refuse(struct web_thread *thread, struct session *session)
+void web_thread_refuse(struct web_thread *thread, struct http_connection *http)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    session->tls->is_refused = true;
-    TAILQ_INSERT_TAIL(&thread->_shared.refused, session, tls->refused_link);
+    http->tls->is_refused = true;
+    TAILQ_INSERT_TAIL(&thread->_shared.refused, http, tls->refused_link);
     pthread_mutex_unlock(&thread->_shared.lock);
     web_thread_wake(thread);
 }
 
-void web_thread_forget_refused(struct web_thread *thread, struct session *session)
+void web_thread_forget_refused(struct web_thread *thread, struct http_connection *http)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    if (session->tls->is_refused)
-        TAILQ_REMOVE(&thread->_shared.refused, session, tls->refused_link);
-    session->tls->is_refused = false;
+    if (http->tls->is_refused)
+        TAILQ_REMOVE(&thread->_shared.refused, http, tls->refused_link);
+    http->tls->is_refused = false;
     pthread_mutex_unlock(&thread->_shared.lock);
 }
 
@@ -271,42 +272,42 @@ static void send_end_errors(struct web_thread *thread)
 {
     for (;;) {
         pthread_mutex_lock(&thread->_shared.lock);
-        struct session *session = TAILQ_FIRST(&thread->_shared.refused);
+        struct http_connection *http = TAILQ_FIRST(&thread->_shared.refused);
         pthread_mutex_unlock(&thread->_shared.lock);
-        if (!session)
+        if (!http)
             return;
-        web_thread_forget_refused(thread, session);
-        thread->callbacks->on_refuse(session);
+        web_thread_forget_refused(thread, http);
+        thread->callbacks->on_refuse(http);
     }
 }
 
 /* --- certificates of clients ------------------------------------------------------------------ */
 
-void web_thread_add_session(struct web_thread *thread, struct session *session)
+void web_thread_add_tls(struct web_thread *thread, struct http_connection *http)
 {
-    TAILQ_INSERT_TAIL(&thread->sessions, session, tls->thread_link);
-    thread->session_count++;
+    TAILQ_INSERT_TAIL(&thread->tls_connections, http, tls->thread_link);
+    thread->tls_connection_count++;
 }
 
-void web_thread_remove_session(struct web_thread *thread, struct session *session)
+void web_thread_remove_tls(struct web_thread *thread, struct http_connection *http)
 {
-    TAILQ_REMOVE(&thread->sessions, session, tls->thread_link);
-    thread->session_count--;
+    TAILQ_REMOVE(&thread->tls_connections, http, tls->thread_link);
+    thread->tls_connection_count--;
 }
 
 /* Returns true while some are left for the next turn: other connections do not wait for all. */
 static bool verify_some(struct web_thread *thread)
 {
     if (atomic_exchange(&thread->verifies_again, false))
-        thread->unverified_count = thread->session_count;
+        thread->unverified_count = thread->tls_connection_count;
     for (int i = 0; i < VERIFIED_PER_TURN && thread->unverified_count > 0; i++) {
-        struct session *session = TAILQ_FIRST(&thread->sessions);
+        struct http_connection *http = TAILQ_FIRST(&thread->tls_connections);
         thread->unverified_count--;
-        if (!session)
+        if (!http)
             continue;
-        TAILQ_REMOVE(&thread->sessions, session, tls->thread_link);
-        TAILQ_INSERT_TAIL(&thread->sessions, session, tls->thread_link);
-        thread->callbacks->on_verify_again(session);
+        TAILQ_REMOVE(&thread->tls_connections, http, tls->thread_link);
+        TAILQ_INSERT_TAIL(&thread->tls_connections, http, tls->thread_link);
+        thread->callbacks->on_verify_again(http);
     }
     return thread->unverified_count > 0;
 }
@@ -422,7 +423,7 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
     TAILQ_INIT(&thread->delayed);
     TAILQ_INIT(&thread->awaiting);
     TAILQ_INIT(&thread->closing);
-    TAILQ_INIT(&thread->sessions);
+    TAILQ_INIT(&thread->tls_connections);
     TAILQ_INIT(&thread->_shared.closing);
     TAILQ_INIT(&thread->_shared.refused);
     thread->callbacks = callbacks;

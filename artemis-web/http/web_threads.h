@@ -20,7 +20,7 @@
 #include "artemis-core/base/error.h"
 #include "artemis-web/tls/watch.h"
 
-struct session;
+struct http_connection;
 struct web;
 struct web_listener;
 struct web_thread;
@@ -34,11 +34,11 @@ struct web_thread_callbacks {
     MHD_RequestCompletedCallback on_completed;
     /* On the thread, for a WebSocket with TLS that web_thread_close_upgraded has closed: forwards
      * what is left (with `now`: drops it) and calls web_thread_end_upgraded, then or later. */
-    void (*on_close)(struct session *session, bool now);
+    void (*on_close)(struct http_connection *http, bool now);
     /* On the thread, for a connection that web_thread_refuse has named. */
-    void (*on_refuse)(struct session *session);
+    void (*on_refuse)(struct http_connection *http);
     /* On the thread, for each connection with TLS, after web_threads_verify_again. */
-    void (*on_verify_again)(struct session *session);
+    void (*on_verify_again)(struct http_connection *http);
 };
 
 /* The responses that the thread keeps: those of constant bodies. */
@@ -73,28 +73,28 @@ struct web_listener *web_thread_listener(const struct web_thread *thread);
 /* The responses that the thread keeps. Called on the thread itself. */
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded);
-/* The session of a connection with TLS begins and ends. */
-void web_thread_add_session(struct web_thread *thread, struct session *session);
-void web_thread_remove_session(struct web_thread *thread, struct session *session);
+/* A connection with TLS begins and ends. */
+void web_thread_add_tls(struct web_thread *thread, struct http_connection *http);
+void web_thread_remove_tls(struct web_thread *thread, struct http_connection *http);
 /* Suspends the request of a connection until a time (monotonic, ms); then its handler is called
  * once more. Called on the thread itself. */
-void web_thread_delay(struct web_thread *thread, struct session *session, uint64_t until_ms);
+void web_thread_delay(struct web_thread *thread, struct http_connection *http, uint64_t until_ms);
 /* Closes an upgraded connection. Any thread. With TLS, the thread of the connection does it:
  * libmicrohttpd 0.9.75 shuts the socket down before it records that, and a thread that handles the
  * first without the second never ends the connection. */
-void web_thread_close_upgraded(struct web_thread *thread, struct session *session);
+void web_thread_close_upgraded(struct web_thread *thread, struct http_connection *http);
 /* Has libmicrohttpd end a WebSocket with TLS. Called on the thread itself. */
-void web_thread_end_upgraded(struct web_thread *thread, struct session *session);
+void web_thread_end_upgraded(struct web_thread *thread, struct http_connection *http);
 /* Adds a descriptor, or changes its events; removes it. Called on the thread itself. False: no
  * memory. */
 bool web_thread_watch(struct web_thread *thread, struct watch *watch, uint32_t events);
 void web_thread_unwatch(struct web_thread *thread, struct watch *watch);
 /* Suspends a connection whose handshake needs more bytes of the client until they arrive. Called on
  * the thread itself. */
-void web_thread_await_input(struct web_thread *thread, struct session *session);
+void web_thread_await_input(struct web_thread *thread, struct http_connection *http);
 /* Has the thread call on_refuse for a connection with TLS, unless it ends before. Any thread. */
-void web_thread_refuse(struct web_thread *thread, struct session *session);
+void web_thread_refuse(struct web_thread *thread, struct http_connection *http);
 /* The connection ends, and no thread calls web_thread_refuse any more. On the thread itself. */
-void web_thread_forget_refused(struct web_thread *thread, struct session *session);
+void web_thread_forget_refused(struct web_thread *thread, struct http_connection *http);
 /* Has the thread process a connection that another thread has resumed or closed. */
 void web_thread_wake(struct web_thread *thread);

@@ -34,7 +34,7 @@
 struct cluster;
 struct credential_store;
 struct credentials;
-struct session;
+struct http_connection;
 struct tls_forward;
 
 enum { TLS_NAME_BYTES = 128, TLS_REASON_BYTES = 160 };
@@ -60,7 +60,7 @@ struct tls_endpoint {
 /* What a session needs of the connection. */
 struct tls_connection {
     int socket;
-    gnutls_session_t gnutls;  /* of libmicrohttpd */
+    gnutls_session_t gnutls;    /* of libmicrohttpd */
     _Atomic bool *has_read_all; /* set when nothing that has arrived is unread */
     /* Called within a read of the handshake: suspends the connection until input arrives. */
     void (*await_input)(void *context);
@@ -76,16 +76,16 @@ struct tls_session {
     unsigned alert;                  /* that was sent; 0: none */
     bool received_bytes, received_hello, offers_tls_1_2, sent_hello, received_finished,
         sent_finished;
-    bool has_certificate;             /* the client has sent one, and it was verified */
-    bool is_forwarded;                /* input is for tls_session_receive alone */
-    bool is_receiving;                /* in tls_session_receive */
-    struct watch handshake_watch;     /* of web_thread_await_input */
+    bool has_certificate;         /* the client has sent one, and it was verified */
+    bool is_forwarded;            /* input is for tls_session_receive alone */
+    bool is_receiving;            /* in tls_session_receive */
+    struct watch handshake_watch; /* of web_thread_await_input */
     bool is_refused; /* in the list of web_thread_refuse; its lock guards this and the link */
-    TAILQ_ENTRY(session) refused_link;
-    TAILQ_ENTRY(session) thread_link; /* of web_thread_add_session */
-    struct tls_forward *forward;      /* of a WebSocket; otherwise NULL */
-    char reason[TLS_REASON_BYTES];    /* why the handshake failed; "": not known */
-    char client_name[TLS_NAME_BYTES]; /* of the verified certificate; "": none */
+    TAILQ_ENTRY(http_connection) refused_link;
+    TAILQ_ENTRY(http_connection) thread_link; /* of web_thread_add_tls */
+    struct tls_forward *forward;              /* of a WebSocket; otherwise NULL */
+    char reason[TLS_REASON_BYTES];            /* why the handshake failed; "": not known */
+    char client_name[TLS_NAME_BYTES];         /* of the verified certificate; "": none */
 };
 
 /* The value of MHD_OPTION_HTTPS_CERT_CALLBACK. */

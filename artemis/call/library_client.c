@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis/call/library_session.h"
+#include "artemis/call/library_client.h"
 
 #include "artemis/call/server_call.h"
 #include "artemis/call/server_url.h"
@@ -29,18 +29,18 @@ static void write_urls(const struct server_list *servers, struct text *urls)
 /* Called by the thread of the library. The first connection is not reported. */
 static void on_log(enum artemis_log_level level, const char *message, void *context)
 {
-    struct library_session *session = context;
+    struct library_client *library = context;
     bool lost = level == ARTEMIS_LOG_WARNING;
-    bool report = lost || session->disconnected;
-    session->disconnected = lost;
+    bool report = lost || library->disconnected;
+    library->disconnected = lost;
     if (!report)
         return;
     terminal_text_print_error(stderr, NULL, "%s", message);
-    library_session_wake(session);
+    library_client_wake(library);
 }
 
-int library_session_open(struct library_session *session, const struct args *args,
-                         const struct artemis_options *options)
+int library_client_open(struct library_client *library, const struct args *args,
+                        const struct artemis_options *options)
 {
     struct server_list servers;
     struct text urls = {0};
@@ -54,7 +54,7 @@ int library_session_open(struct library_session *session, const struct args *arg
     complete.cacert = credentials.cacert;
     complete.cert = credentials.cert;
     complete.key = credentials.key;
-    session->timeout_ms = (int)args_number(args, "timeout") * 1000;
+    library->timeout_ms = (int)args_number(args, "timeout") * 1000;
     char problem_text[ARGS_PROBLEM_MAX];
     char *authorization;
     enum error error = token_option_read(args, &authorization, problem_text);
@@ -71,20 +71,20 @@ int library_session_open(struct library_session *session, const struct args *arg
     complete.servers = text_string(&urls);
     if (!options) {
         complete.log = on_log;
-        complete.log_context = session;
+        complete.log_context = library;
     }
     if (args_has(args, "timeout"))
-        complete.attempt_timeout_ms = session->timeout_ms;
+        complete.attempt_timeout_ms = library->timeout_ms;
     if (text_failed(&urls))
         exit_code = server_call_no_memory();
-    else if (artemis_open(&complete, &session->client, &problem))
-        exit_code = library_session_print_error(&problem);
+    else if (artemis_open(&complete, &library->client, &problem))
+        exit_code = library_client_print_error(&problem);
     text_free(&urls);
     token_option_free(authorization);
     return exit_code;
 }
 
-int library_session_print_error(const struct artemis_problem *problem)
+int library_client_print_error(const struct artemis_problem *problem)
 {
     static const enum exit_code codes[] = {
         [ARTEMIS_INVALID] = EXIT_USAGE,
@@ -97,56 +97,56 @@ int library_session_print_error(const struct artemis_problem *problem)
     return EXIT_REFUSED;
 }
 
-/* --- the session ------------------------------------------------------------------------------ */
+/* --- the library ------------------------------------------------------------------------------ */
 
-int library_session_begin(struct library_session *session)
+int library_client_begin(struct library_client *library)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    *session = (struct library_session){
+    *library = (struct library_client){
         .signals_fd = signalfd(-1, &signals, SFD_CLOEXEC),
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    if (session->signals_fd >= 0 && session->wake_fd >= 0)
+    if (library->signals_fd >= 0 && library->wake_fd >= 0)
         return EXIT_DONE;
     terminal_text_print_error(stderr, NULL, "no file descriptors are available");
-    library_session_end(session);
+    library_client_end(library);
     return EXIT_REFUSED;
 }
 
-void library_session_end(struct library_session *session)
+void library_client_end(struct library_client *library)
 {
-    (void)artemis_close(session->client, 0, NULL);
-    if (session->signals_fd >= 0)
-        close(session->signals_fd);
-    if (session->wake_fd >= 0)
-        close(session->wake_fd);
+    (void)artemis_close(library->client, 0, NULL);
+    if (library->signals_fd >= 0)
+        close(library->signals_fd);
+    if (library->wake_fd >= 0)
+        close(library->wake_fd);
 }
 
-enum session_event library_session_wait(const struct library_session *session, int timeout_ms)
+enum library_event library_client_wait(const struct library_client *library, int timeout_ms)
 {
     uint64_t woken;
-    struct pollfd fds[] = {{.fd = session->signals_fd, .events = POLLIN},
-                           {.fd = session->wake_fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = library->signals_fd, .events = POLLIN},
+                           {.fd = library->wake_fd, .events = POLLIN}};
     if (poll(fds, 2, timeout_ms) <= 0)
-        return SESSION_TIMED_OUT;
+        return LIBRARY_TIMED_OUT;
     if (fds[0].revents)
-        return SESSION_INTERRUPTED;
-    (void)!read(session->wake_fd, &woken, sizeof woken);
-    return SESSION_WOKEN;
+        return LIBRARY_INTERRUPTED;
+    (void)!read(library->wake_fd, &woken, sizeof woken);
+    return LIBRARY_WOKEN;
 }
 
-bool library_session_sleep(const struct library_session *session, int sleep_ms)
+bool library_client_sleep(const struct library_client *library, int sleep_ms)
 {
-    struct pollfd fd = {.fd = session->signals_fd, .events = POLLIN};
+    struct pollfd fd = {.fd = library->signals_fd, .events = POLLIN};
     return poll(&fd, 1, sleep_ms) > 0;
 }
 
-void library_session_wake(const struct library_session *session)
+void library_client_wake(const struct library_client *library)
 {
     const uint64_t one = 1;
-    (void)!write(session->wake_fd, &one, sizeof one);
+    (void)!write(library->wake_fd, &one, sizeof one);
 }

@@ -2,7 +2,7 @@
 #include "artemis/cmd/keep_alive.h"
 
 #include "artemis/call/key_args.h"
-#include "artemis/call/library_session.h"
+#include "artemis/call/library_client.h"
 #include "artemis/call/server_call.h"
 #include "artemis/cmd/instance_command.h"
 #include "artemis/output/view_watch.h"
@@ -17,7 +17,7 @@ enum { RETRY_MS = 2000 };
 
 struct keep_alive {
     const struct args *args;
-    struct library_session session;
+    struct library_client library;
     bool registers;
     bool accepted;       /* of the library's thread: a server accepted the instance */
     bool failed;         /* of the library's thread: the last event was a failure */
@@ -70,7 +70,7 @@ static void on_event(const struct artemis_registration_event *event, void *conte
     fflush(stdout);
     if (ends_command(keep, event)) {
         keep->is_over = true;
-        library_session_wake(&keep->session);
+        library_client_wake(&keep->library);
     }
     keep->accepted |= is_accepted;
     keep->failed = !is_accepted;
@@ -163,7 +163,7 @@ static enum artemis_error start_registration(struct keep_alive *keep, const stru
     instance.health_check_url = args_text(args, "health-url");
     instance.metadata = metadata;
     instance.metadata_count = count;
-    enum artemis_error error = artemis_register(keep->session.client, &instance, 0, problem);
+    enum artemis_error error = artemis_register(keep->library.client, &instance, 0, problem);
     free_metadata(metadata, count);
     return error;
 }
@@ -183,7 +183,7 @@ static bool resolve_key(const struct keep_alive *keep, struct key_args *key, int
         server_call_result_free(&failure);
         if (*exit_code == EXIT_DONE || !is_retried)
             return *exit_code == EXIT_DONE;
-        if (library_session_sleep(&keep->session, RETRY_MS)) {
+        if (library_client_sleep(&keep->library, RETRY_MS)) {
             *exit_code = EXIT_DONE;
             return false;
         }
@@ -195,8 +195,8 @@ static int end(struct keep_alive *keep, const struct artemis_instance *identity)
     struct artemis_problem problem;
     if (!args_has(keep->args, "unregister"))
         return EXIT_DONE;
-    if (artemis_unregister(keep->session.client, identity, keep->session.timeout_ms, &problem))
-        return library_session_print_error(&problem);
+    if (artemis_unregister(keep->library.client, identity, keep->library.timeout_ms, &problem))
+        return library_client_print_error(&problem);
     if (!args_has(keep->args, "json"))
         instance_command_print_done(keep->args, "unregistered");
     return EXIT_DONE;
@@ -217,16 +217,16 @@ static int run(struct keep_alive *keep)
         .on_registration = on_event,
         .registration_context = keep,
     };
-    exit_code = library_session_open(&keep->session, keep->args, &options);
+    exit_code = library_client_open(&keep->library, keep->args, &options);
     if (exit_code != EXIT_DONE)
         return exit_code;
     const struct artemis_instance identity = identity_of(&key);
     enum artemis_error error =
         keep->registers ? start_registration(keep, &key, &problem)
-                        : artemis_heartbeat(keep->session.client, &identity, 0, &problem);
+                        : artemis_heartbeat(keep->library.client, &identity, 0, &problem);
     if (error)
-        return library_session_print_error(&problem);
-    while (library_session_wait(&keep->session, -1) != SESSION_INTERRUPTED)
+        return library_client_print_error(&problem);
+    while (library_client_wait(&keep->library, -1) != LIBRARY_INTERRUPTED)
         if (keep->is_over)
             return EXIT_REFUSED;
     return end(keep, &identity);
@@ -235,10 +235,10 @@ static int run(struct keep_alive *keep)
 int keep_alive(const struct args *args, bool registers)
 {
     struct keep_alive keep = {.args = args, .registers = registers};
-    int exit_code = library_session_begin(&keep.session);
+    int exit_code = library_client_begin(&keep.library);
     if (exit_code != EXIT_DONE)
         return exit_code;
     exit_code = run(&keep);
-    library_session_end(&keep.session);
+    library_client_end(&keep.library);
     return exit_code;
 }

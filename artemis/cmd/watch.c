@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/watch.h"
 
-#include "artemis/call/library_session.h"
+#include "artemis/call/library_client.h"
 #include "artemis/call/server_call.h"
 #include "artemis/cmd/commands.h"
 #include "artemis/output/table.h"
@@ -49,15 +49,15 @@ static void on_change(const struct artemis_change *change, void *context)
         kill(getpid(), SIGTERM);
 }
 
-static int watch(struct library_session *session, const struct args *args)
+static int watch(struct library_client *library, const struct args *args)
 {
     struct printer printer = {.json = args_has(args, "json")};
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
-    if (artemis_watch(session->client, args->positionals[0], 0, on_change, &printer,
-                      session->timeout_ms, &watch, &problem))
-        return library_session_print_error(&problem);
-    while (library_session_wait(session, -1) != SESSION_INTERRUPTED)
+    if (artemis_watch(library->client, args->positionals[0], 0, on_change, &printer,
+                      library->timeout_ms, &watch, &problem))
+        return library_client_print_error(&problem);
+    while (library_client_wait(library, -1) != LIBRARY_INTERRUPTED)
         ;
     artemis_unwatch(watch);
     return EXIT_DONE;
@@ -66,16 +66,16 @@ static int watch(struct library_session *session, const struct args *args)
 int command_watch(int argc, char **argv)
 {
     struct args args;
-    struct library_session session;
+    struct library_client library;
     int exit_code = 0;
     if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    exit_code = library_session_begin(&session);
+    exit_code = library_client_begin(&library);
     if (exit_code == EXIT_DONE) {
-        exit_code = library_session_open(&session, &args, NULL);
+        exit_code = library_client_open(&library, &args, NULL);
         if (exit_code == EXIT_DONE)
-            exit_code = watch(&session, &args);
-        library_session_end(&session);
+            exit_code = watch(&library, &args);
+        library_client_end(&library);
     }
     args_free(&args);
     return exit_code;
@@ -90,15 +90,15 @@ enum { REDRAW_MS = 200 }; /* changes within this time are drawn together */
 static void on_any_change(const struct artemis_change *change, void *context)
 {
     (void)change;
-    library_session_wake(context);
+    library_client_wake(context);
 }
 
-static int draw(struct library_session *session, bool json, bool first)
+static int draw(struct library_client *library, bool json, bool first)
 {
     const struct artemis_service *all = NULL;
     struct artemis_problem problem;
-    if (artemis_discover_all(session->client, "*", session->timeout_ms, &all, &problem))
-        return library_session_print_error(&problem);
+    if (artemis_discover_all(library->client, "*", library->timeout_ms, &all, &problem))
+        return library_client_print_error(&problem);
     bool terminal = isatty(STDOUT_FILENO);
     if (terminal && !json)
         fputs(CLEAR_SCREEN, stdout);
@@ -112,30 +112,30 @@ static int draw(struct library_session *session, bool json, bool first)
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_DONE : EXIT_REFUSED;
 }
 
-static int redraw_on_change(struct library_session *session, bool json)
+static int redraw_on_change(struct library_client *library, bool json)
 {
     struct artemis_problem problem;
     struct artemis_watch *watch = NULL;
-    if (artemis_watch(session->client, "*", 0, on_any_change, session, session->timeout_ms, &watch,
+    if (artemis_watch(library->client, "*", 0, on_any_change, library, library->timeout_ms, &watch,
                       &problem))
-        return library_session_print_error(&problem);
-    int exit_code = draw(session, json, true);
-    while (exit_code == EXIT_DONE && !library_session_sleep(session, REDRAW_MS) &&
-           library_session_wait(session, -1) == SESSION_WOKEN)
-        exit_code = draw(session, json, false);
+        return library_client_print_error(&problem);
+    int exit_code = draw(library, json, true);
+    while (exit_code == EXIT_DONE && !library_client_sleep(library, REDRAW_MS) &&
+           library_client_wait(library, -1) == LIBRARY_WOKEN)
+        exit_code = draw(library, json, false);
     artemis_unwatch(watch);
     return exit_code;
 }
 
 int watch_services(const struct args *args)
 {
-    struct library_session session;
-    int exit_code = library_session_begin(&session);
+    struct library_client library;
+    int exit_code = library_client_begin(&library);
     if (exit_code != EXIT_DONE)
         return exit_code;
-    exit_code = library_session_open(&session, args, NULL);
+    exit_code = library_client_open(&library, args, NULL);
     if (exit_code == EXIT_DONE)
-        exit_code = redraw_on_change(&session, args_has(args, "json"));
-    library_session_end(&session);
+        exit_code = redraw_on_change(&library, args_has(args, "json"));
+    library_client_end(&library);
     return exit_code;
 }

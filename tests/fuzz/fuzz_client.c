@@ -5,7 +5,7 @@
  * the same as reading whole, the instances of a cache are sorted and distinct, and nothing is left
  * in memory.
  *
- * The first byte selects the reader, the second the size of the pieces. For a session, each push is
+ * The first byte selects the reader, the second the size of the pieces. For a client, each push is
  * preceded by two bytes with its size; every fourth one is the response to a fetch instead.
  */
 #include <stdlib.h>
@@ -70,9 +70,9 @@ static void read_instances(struct slice body, size_t step)
     wire_free_instances(&pieces);
 }
 
-/* --- sessions --------------------------------------------------------------------------------- */
+/* --- clients --------------------------------------------------------------------------------- */
 
-struct session {
+struct client {
     struct cache_sync sync;
     struct slice input; /* of push_frames */
     size_t step;
@@ -81,112 +81,112 @@ struct session {
     uint64_t now_ms;
 };
 
-static void check_caches(const struct session *session)
+static void check_caches(const struct client *client)
 {
     const struct service_cache *cache;
-    LIST_FOREACH (cache, &session->sync.caches, link) {
+    LIST_FOREACH (cache, &client->sync.caches, link) {
         const struct instance_set *set = &cache->instances;
         for (size_t i = 1; i < set->count; i++)
             assert(shared_instance_compare(set->each[i - 1], set->each[i]) < 0);
     }
 }
 
-static void act(struct session *session)
+static void act(struct client *client)
 {
     struct sync_action action;
     uint64_t at_ms;
-    while (cache_sync_next(&session->sync, session->now_ms, &action, &at_ms)) {
+    while (cache_sync_next(&client->sync, client->now_ms, &action, &at_ms)) {
         if (action.path.size > 0) {
-            session->generation = action.generation;
-            memcpy(session->id, action.id, sizeof session->id);
+            client->generation = action.generation;
+            memcpy(client->id, action.id, sizeof client->id);
         }
         text_free(&action.message);
         text_free(&action.path);
     }
     struct queued_callback *callback;
-    while ((callback = callback_queue_take(&session->sync.callbacks)))
+    while ((callback = callback_queue_take(&client->sync.callbacks)))
         queued_callback_free(callback);
-    session->now_ms += 1000;
+    client->now_ms += 1000;
 }
 
 static void on_push(void *context, struct slice text)
 {
-    struct session *session = context;
+    struct client *client = context;
     struct push_message message;
     if (!wire_read_push(text, &message))
-        cache_sync_push(&session->sync, &message, session->now_ms, 0);
-    check_caches(session);
-    act(session);
+        cache_sync_push(&client->sync, &message, client->now_ms, 0);
+    check_caches(client);
+    act(client);
 }
 
-static void on_response(struct session *session, struct slice body)
+static void on_response(struct client *client, struct slice body)
 {
     struct wire_instances instances;
     struct wire_reader reader;
     wire_reader_start_instances(&reader, &instances);
     if (feed_pieces(&reader, body, body.size))
-        cache_sync_refused(&session->sync, session->id, session->generation, "", session->now_ms);
+        cache_sync_refused(&client->sync, client->id, client->generation, "", client->now_ms);
     else
-        cache_sync_fetched(&session->sync, session->id, session->generation, &instances,
-                           &(struct fetched_header){.etag = "", .run = ""}, session->now_ms, 0);
+        cache_sync_fetched(&client->sync, client->id, client->generation, &instances,
+                           &(struct fetched_header){.etag = "", .run = ""}, client->now_ms, 0);
     wire_free_instances(&instances);
-    check_caches(session);
-    act(session);
+    check_caches(client);
+    act(client);
 }
 
-static void start_session(struct session *session, struct artemis_watch *watch)
+static void start_client(struct client *client, struct artemis_watch *watch)
 {
     struct service_cache *cache;
-    cache_sync_init(&session->sync);
-    session->sync.poll_ms = 1000;
+    cache_sync_init(&client->sync);
+    client->sync.poll_ms = 1000;
     for (int i = 0; i < 2; i++) {
-        if (cache_sync_find_or_create(&session->sync, i ? "*" : "s", &cache))
+        if (cache_sync_find_or_create(&client->sync, i ? "*" : "s", &cache))
             abort();
         cache->pins++;
     }
     if (service_cache_add_watch(cache, watch, 0))
         abort();
-    cache_sync_connected(&session->sync, false, session->now_ms);
-    act(session);
+    cache_sync_connected(&client->sync, false, client->now_ms);
+    act(client);
 }
 
 static void run_session(struct slice body, size_t step)
 {
-    struct session session = {.step = step, .now_ms = 1000};
+    struct client client = {.step = step, .now_ms = 1000};
     struct artemis_watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         abort();
     watch->flags = ARTEMIS_WATCH_CURRENT;
     watch->refs = 1;
-    start_session(&session, watch);
+    start_client(&client, watch);
     for (size_t i = 1; body.size >= 2; i++) {
         size_t size = (size_t)(uint8_t)body.data[0] << 8 | (uint8_t)body.data[1];
         if (size > body.size - 2)
             size = body.size - 2;
         struct slice text = {body.data + 2, size};
         if (i % RESPONSE_EVERY)
-            on_push(&session, text);
+            on_push(&client, text);
         else
-            on_response(&session, text);
+            on_response(&client, text);
         body.data += 2 + size;
         body.size -= 2 + size;
     }
-    cache_sync_disconnected(&session.sync);
-    assert(session.sync.deferred == 0 && session.sync.fetches == 0);
-    cache_sync_free(&session.sync);
+    cache_sync_disconnected(&client.sync);
+    assert(client.sync.deferred == 0 && client.sync.fetches == 0);
+    cache_sync_free(&client.sync);
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
 static ssize_t receive(void *context, uint8_t *to, size_t size)
 {
-    struct session *session = context;
-    size_t got = session->input.size < session->step ? session->input.size : session->step;
+    struct client *client = context;
+    size_t got = client->input.size < client->step ? client->input.size : client->step;
     got = got < size ? got : size;
     if (got > 0)
-        memcpy(to, session->input.data, got);
-    session->input.data += got;
-    session->input.size -= got;
+        memcpy(to, client->input.data, got);
+    client->input.data += got;
+    client->input.size -= got;
     return (ssize_t)got;
 }
 
@@ -204,25 +204,25 @@ static uint64_t stopped_clock(void)
 
 static void run_frames(struct slice body, size_t step)
 {
-    struct session session = {.step = step, .now_ms = 1000, .input = body};
+    struct client client = {.step = step, .now_ms = 1000, .input = body};
     struct artemis_watch *watch = calloc(1, sizeof *watch);
     const struct push_frames_io io = {.receive = receive,
                                       .transmit = transmit,
                                       .on_message = on_push,
                                       .clock_ms = stopped_clock,
                                       .random = stopped_clock,
-                                      .context = &session};
+                                      .context = &client};
     struct push_frames *frames;
     if (!watch || push_frames_create(&io, &frames))
         abort();
     watch->refs = 1;
-    start_session(&session, watch);
+    start_client(&client, watch);
     bool open = true;
-    for (size_t turn = 0; open && session.input.size > 0 && turn < 1000; turn++)
+    for (size_t turn = 0; open && client.input.size > 0 && turn < 1000; turn++)
         open = push_frames_read(frames) && push_frames_write(frames);
     push_frames_free(frames);
-    cache_sync_disconnected(&session.sync);
-    cache_sync_free(&session.sync);
+    cache_sync_disconnected(&client.sync);
+    cache_sync_free(&client.sync);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -194,7 +194,7 @@ static uint32_t take_all_from(uint32_t peer)
 static void add_members(uint32_t first, uint32_t last)
 {
     for (uint32_t member = first; member <= last; member++)
-        node_id_table_add_member(&node_ids, member);
+        node_id_table_add_peer(&node_ids, member);
 }
 
 /* A caller may have many addresses. */
@@ -231,7 +231,7 @@ static void ids_of_a_removed_member_are_not_counted_for_the_next(void **state)
     (void)state;
     add_members(1, 1);
     assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
-    node_id_table_remove_member(&node_ids, 1);
+    node_id_table_remove_peer(&node_ids, 1);
     add_members(1, 1);
     assert_int_equal(take_all_from(1), NODE_IDS_OF_PEER_MAX);
     drop_ids();
