@@ -202,14 +202,15 @@ static void process(struct dns *dns)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd polled[ARES_GETSOCK_MAXNUM + 1] = {{.fd = dns->wake_fd, .events = POLLIN}};
-    int bits = ares_getsock(dns->channel, sockets, ARES_GETSOCK_MAXNUM);
+    unsigned bits = (unsigned)ares_getsock(dns->channel, sockets, ARES_GETSOCK_MAXNUM);
     nfds_t count = 1;
     struct timeval most = {.tv_sec = 1};
     struct timeval space;
     const struct timeval *wait = ares_timeout(dns->channel, &most, &space);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        /* Not by the macros of c-ares, which shift a signed 1 into the sign. */
+        short events = (short)((bits >> i & 1u ? POLLIN : 0) |
+                               (bits >> (i + ARES_GETSOCK_MAXNUM) & 1u ? POLLOUT : 0));
         if (events)
             polled[count++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
