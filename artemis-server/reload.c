@@ -217,6 +217,10 @@ static enum error check(struct engine *engine, const struct config *config,
     if (error)
         return error;
     snprintf(problem->text, sizeof(problem->text),
+             "cluster.provider: cannot change while the node runs; restart it to use the new one");
+    if (!membership_has_same_providers(config, loaded))
+        return ERR_INVALID_FIELD;
+    snprintf(problem->text, sizeof(problem->text),
              "cluster.peers: too many addresses, or one that is too long");
     error = membership_check(loaded);
     if (error)

@@ -117,16 +117,18 @@ void membership_init_with(struct membership *membership, const struct provider_k
         add(membership, kinds[i], config, node);
 }
 
+static const struct provider_kind *const all_kinds[] = {&provider_static, &provider_dns,
+                                                        &provider_registry};
+enum { KINDS = sizeof(all_kinds) / sizeof(all_kinds[0]) };
+
 void membership_init(struct membership *membership, const struct config *config,
                      const struct provider_node *node)
 {
-    static const struct provider_kind *const all[] = {&provider_static, &provider_dns,
-                                                      &provider_registry};
     const struct provider_kind *kinds[PROVIDERS_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (config_has_provider(config, all[i]->name))
-            kinds[count++] = all[i];
+    for (size_t i = 0; i < KINDS; i++)
+        if (config_has_provider(config, all_kinds[i]->name))
+            kinds[count++] = all_kinds[i];
     membership_init_with(membership, kinds, count, config, node);
 }
 
@@ -204,6 +206,15 @@ enum error membership_check(const struct config *config)
 {
     enum error error = provider_static_check(config);
     return error ? error : provider_registry_check(config);
+}
+
+bool membership_has_same_providers(const struct config *config, const struct config *loaded)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (config_has_provider(config, all_kinds[i]->name) !=
+            config_has_provider(loaded, all_kinds[i]->name))
+            return false;
+    return true;
 }
 
 void membership_reload(struct membership *membership)

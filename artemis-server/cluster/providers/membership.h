@@ -63,6 +63,9 @@ MUST_USE enum error membership_start(struct membership *membership, struct clust
 void membership_stop(struct membership *membership);
 /* Whether the providers accept the settings: ERR_TOO_MANY_ITEMS, ERR_INVALID_FIELD. */
 MUST_USE enum error membership_check(const struct config *config);
+/* Whether both have the same cluster.provider. A reload with another one is refused: the running
+ * providers would read lists that are not meant for them, and lose all members. */
+bool membership_has_same_providers(const struct config *config, const struct config *loaded);
 /* Has running providers read the settings again; they were checked. Not during start or stop. */
 void membership_reload(struct membership *membership);
 

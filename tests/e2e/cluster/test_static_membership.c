@@ -145,6 +145,23 @@ static void nodes_are_replaced_one_after_the_other(void **state)
     member_node_wait_count(nodes, "shop", 51);
 }
 
+/* The members of the running provider would be lost. */
+static void another_provider_needs_a_restart(void **state)
+{
+    (void)state;
+    start_node(1, PEERS(2), NULL);
+    start_node(2, PEERS(1), NULL);
+    member_node_wait_peers(&nodes[1], "node2");
+    temp_folder_write(&folder, "node1.toml",
+                      "[cluster]\nprovider = \"registry\"\nseeds = [\"127.0.0.9:1\"]\n");
+    struct http_response *response = http_post(nodes[1].http, "/api/admin/reload", "{}");
+    check_http(response, 400);
+    assert_non_null(strstr(response->body, "cluster.provider: cannot change while the node runs"));
+    check_count(http_get(nodes[1].http, "/api/status/cluster"), "peers", 1);
+    set_peers(1, NO_PEERS);
+    check_count(http_get(nodes[1].http, "/api/status/cluster"), "peers", 0);
+}
+
 /* --- what operators see ----------------------------------------------------------------------- */
 
 static void check_event(struct http_response *response, size_t i, const char *kind,
@@ -230,6 +247,7 @@ int main(void)
         TEST(peer_that_leaves_gets_nothing_more_and_then_what_it_lacks),
         TEST(node_that_finds_its_first_peer_copies_it),
         TEST(nodes_are_replaced_one_after_the_other),
+        TEST(another_provider_needs_a_restart),
         TEST(events_name_members_and_reasons),
         TEST(too_few_nodes_are_shown),
     };
