@@ -11,6 +11,7 @@ struct response_cache {
     struct cache_budget service_budget;
     struct cache_budget all_services_budget;
     _Atomic uint64_t deltas_built, deltas_gone;
+    _Atomic uint64_t delta_bytes;
     pthread_mutex_t encoding; /* held by the thread that encodes all services */
     struct {
         pthread_mutex_t lock;
@@ -31,6 +32,8 @@ enum error response_cache_create(struct registry *registry, struct response_cach
     cache->all_services_budget.limit_bytes = settings.all_services_bytes_max
                                                  ? settings.all_services_bytes_max
                                                  : ALL_SERVICES_RESPONSES_BYTES_MAX;
+    if (!cache->settings.deltas_bytes_max)
+        cache->settings.deltas_bytes_max = SERVICE_DELTAS_BYTES_MAX;
     pthread_mutex_init(&cache->encoding, NULL);
     pthread_mutex_init(&cache->_shared.lock, NULL);
     *out = cache;
@@ -139,6 +142,22 @@ enum error response_cache_get(struct response_cache *cache, struct slice id,
     return ERR_NONE;
 }
 
+static enum error make_delta(struct response_cache *cache, const struct service_view *view,
+                             const struct registry_delta *delta, struct moment now,
+                             struct cached_response **out)
+{
+    struct text body = {0};
+    if (atomic_load(&cache->delta_bytes) >= cache->settings.deltas_bytes_max)
+        return ERR_VERSION_GONE;
+    view->encode_delta(view->context, delta, view->all_statuses, &body);
+    enum error error = make_response(&body, delta->revision, now, out);
+    if (error)
+        return error;
+    cached_response_count(*out, &cache->delta_bytes);
+    atomic_fetch_add_explicit(&cache->deltas_built, 1, memory_order_relaxed);
+    return ERR_NONE;
+}
+
 enum error response_cache_get_delta(struct response_cache *cache, struct slice id,
                                     const struct service_view *view, uint64_t since,
                                     struct moment now, struct cached_response **out)
@@ -147,20 +166,18 @@ enum error response_cache_get_delta(struct response_cache *cache, struct slice i
     struct registry_delta delta;
     enum error error =
         registry_find_delta(cache->registry, id, view->index, since, now, &response, &delta);
+    bool is_new = !error && !response;
+    if (is_new) {
+        error = make_delta(cache, view, &delta, now, &response);
+        registry_delta_free(&delta);
+    }
     if (error == ERR_VERSION_GONE)
         atomic_fetch_add_explicit(&cache->deltas_gone, 1, memory_order_relaxed);
     if (error)
         return error;
-    if (!response) {
-        struct text body = {0};
-        view->encode_delta(view->context, &delta, view->all_statuses, &body);
-        error = make_response(&body, delta.revision, now, &response);
-        registry_delta_free(&delta);
-        if (error)
-            return error;
+    if (is_new) {
         response->view = view->index;
         response->since = since;
-        atomic_fetch_add_explicit(&cache->deltas_built, 1, memory_order_relaxed);
         registry_cache_response(cache->registry, id, view->index, response,
                                 cache->settings.enabled ? &cache->service_budget : NULL);
     }
@@ -255,6 +272,7 @@ void response_cache_stats(const struct response_cache *cache, struct response_ca
 {
     stats->service_bytes = atomic_load(&cache->service_budget.used_bytes);
     stats->all_services_bytes = atomic_load(&cache->all_services_budget.used_bytes);
+    stats->delta_bytes = atomic_load(&cache->delta_bytes);
     stats->deltas_built = atomic_load_explicit(&cache->deltas_built, memory_order_relaxed);
     stats->deltas_gone = atomic_load_explicit(&cache->deltas_gone, memory_order_relaxed);
 }

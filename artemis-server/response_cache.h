@@ -9,7 +9,8 @@
  *
  * A delta is a response with the changes of a service from an earlier revision on. Those to the
  * newest revision are stored beside the service too, so that many clients that were up to date
- * share one; a change evicts them with the other responses.
+ * share one; a change evicts them with the other responses. Each earlier revision has a delta of
+ * its own, so all that live, cached or being sent, are limited together.
  *
  * What would exceed the budget is encoded for each request. Thread-safe.
  *
@@ -23,6 +24,7 @@ enum {
     ALL_SERVICES_VIEWS = DIALECT_COUNT,
     SERVICE_RESPONSES_BYTES_MAX = 256 * 1024 * 1024,
     ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024,
+    SERVICE_DELTAS_BYTES_MAX = 128 * 1024 * 1024, /* of all deltas that live */
     /* Beyond one of these a response for a service is large (cached_response.h): it takes too long
      * to build while other requests wait. */
     LARGE_MEMBERS = 16 * 1024,
@@ -35,6 +37,7 @@ struct response_cache_settings {
     /* Budgets; 0: the limits above. They are separate, so that neither kind displaces the other. */
     size_t service_bytes_max;
     size_t all_services_bytes_max;
+    size_t deltas_bytes_max;
 };
 
 /* A form of the response for one service. Encoding failures are failures of `out`. */
@@ -76,8 +79,8 @@ MUST_USE enum error response_cache_get(struct response_cache *cache, struct slic
                                        const struct service_view *view, struct moment now,
                                        struct cached_response **out);
 /* A reference to the delta of a service from revision `since` (not 0) on. ERR_VERSION_GONE: as
- * registry_find_delta; the whole response brings the client up to date. ERR_SERVICE_NOT_FOUND,
- * ERR_NO_MEMORY. */
+ * registry_find_delta, or SERVICE_DELTAS_BYTES_MAX is reached; the whole response brings the client
+ * up to date. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. */
 MUST_USE enum error response_cache_get_delta(struct response_cache *cache, struct slice id,
                                              const struct service_view *view, uint64_t since,
                                              struct moment now, struct cached_response **out);
@@ -92,6 +95,7 @@ void response_cache_cleanup(struct response_cache *cache, struct moment now);
 struct response_cache_stats {
     uint64_t service_bytes; /* of the cached responses, with their gzip forms */
     uint64_t all_services_bytes;
+    uint64_t delta_bytes;  /* of the deltas that live */
     uint64_t deltas_built; /* since the start, like the next one */
     uint64_t deltas_gone;  /* requests for a delta with ERR_VERSION_GONE */
 };

@@ -40,6 +40,12 @@ enum error cached_response_create_large(struct large_response *large, uint64_t r
     return error;
 }
 
+void cached_response_count(struct cached_response *response, _Atomic uint64_t *living_bytes)
+{
+    response->living_bytes = living_bytes;
+    atomic_fetch_add(living_bytes, response->body.capacity);
+}
+
 void large_response_free(struct large_response *large)
 {
     if (!large)
@@ -76,6 +82,9 @@ void cached_response_unref(struct cached_response *response)
             object->free(object);
     }
     struct text *gzip = atomic_load_explicit(&response->gzip, memory_order_acquire);
+    if (response->living_bytes)
+        atomic_fetch_sub(response->living_bytes,
+                         response->body.capacity + (gzip ? gzip->capacity : 0));
     if (gzip)
         text_free(gzip);
     free(gzip);
@@ -148,6 +157,8 @@ enum error cached_response_gzip(struct cached_response *response, struct slice *
         if (!error && atomic_compare_exchange_strong(&response->gzip, &gzip, made)) {
             gzip = made;
             charge(response, sizeof(*made) + made->capacity);
+            if (response->living_bytes)
+                atomic_fetch_add(response->living_bytes, made->capacity);
         } else {
             text_free(made);
             free(made);

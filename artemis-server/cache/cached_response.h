@@ -69,8 +69,9 @@ struct cached_response {
     _Atomic(struct text *) gzip;  /* NULL until asked for */
     _Atomic(struct cached_object *) objects[CACHED_FORMS];
     atomic_bool was_sent;
-    struct cache_budget *budget;  /* set while it is cached */
-    _Atomic size_t charged_bytes; /* to the budget; 0: not cached */
+    struct cache_budget *budget;    /* set while it is cached */
+    _Atomic size_t charged_bytes;   /* to the budget; 0: not cached */
+    _Atomic uint64_t *living_bytes; /* counts its bodies as long as they live; NULL: none */
     uint64_t since; /* of a delta: its changes are those after this revision. 0: not a delta */
     SLIST_ENTRY(cached_response) link; /* of its service, or of evicted responses */
 };
@@ -82,6 +83,8 @@ MUST_USE enum error cached_response_create(struct text *body, uint64_t revision,
 /* The same with a large response, which is taken over on success. */
 MUST_USE enum error cached_response_create_large(struct large_response *large, uint64_t revision,
                                                  struct cached_response **out);
+/* Counts the bodies of a new response in *living_bytes until it is freed, cached or not. */
+void cached_response_count(struct cached_response *response, _Atomic uint64_t *living_bytes);
 void large_response_free(struct large_response *large); /* takes NULL */
 /* The size of the body, once it was sent whole; 0 before. */
 uint64_t large_response_bytes(const struct large_response *large, bool is_gzip);

@@ -167,6 +167,10 @@ MUST_USE enum error registry_find_response(struct registry *registry, struct sli
                                            unsigned view, bool all_statuses, struct moment now,
                                            struct cached_response **response,
                                            struct registry_members *members);
+enum {
+    SERVICE_DELTA_CHANGES_MAX = 4096,
+    SERVICE_DELTA_BYTES_MAX = 8 * 1024 * 1024, /* of the instances in the changes */
+};
 /* The changes of a service that lead from one revision of it to its present one. Released with
  * registry_delta_free. */
 struct registry_delta {
@@ -176,7 +180,8 @@ struct registry_delta {
 };
 /* The cached delta of a view of a service from revision `since` on, a reference; or else NULL and
  * the changes to encode one from. ERR_VERSION_GONE: the change log does not have all changes, or
- * the service has fewer members than changes. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. All leave no
+ * they are more than the members of the service, or than the limits above.
+ * ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. All leave no
  * response and no changes. */
 MUST_USE enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
                                         uint64_t since, struct moment now,

@@ -139,6 +139,14 @@ enum error registry_find_response(struct registry *registry, struct slice id, un
     return error;
 }
 
+static bool is_too_large(const struct registry_delta *delta)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < delta->count; i++)
+        bytes += instance_size(delta->changes[i].instance);
+    return bytes > SERVICE_DELTA_BYTES_MAX;
+}
+
 enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
                                uint64_t since, struct moment now, struct cached_response **response,
                                struct registry_delta *delta)
@@ -147,7 +155,7 @@ enum error registry_find_delta(struct registry *registry, struct slice id, unsig
     *delta = (struct registry_delta){0};
     struct locked_service found = registry_lock_service(registry, id);
     bool is_known = found.service != NULL;
-    uint32_t max = is_known ? found.service->member_count : 0;
+    size_t max = is_known ? found.service->member_count : 0;
     uint64_t revision = is_known ? found.service->revision : 0;
     struct cached_response *cached = is_known ? shard_find_delta(found.service, view, since) : NULL;
     if (cached) {
@@ -159,10 +167,16 @@ enum error registry_find_delta(struct registry *registry, struct slice id, unsig
         return ERR_SERVICE_NOT_FOUND;
     if (cached)
         return ERR_NONE;
+    if (max > SERVICE_DELTA_CHANGES_MAX)
+        max = SERVICE_DELTA_CHANGES_MAX;
     delta->revision = revision;
     /* Later changes are in the log too, but not on the way from `revision` back. */
-    return change_log_of_service(&registry->log, revision, since, max, &delta->changes,
-                                 &delta->count);
+    enum error error =
+        change_log_of_service(&registry->log, revision, since, max, &delta->changes, &delta->count);
+    if (error || !is_too_large(delta))
+        return error;
+    registry_delta_free(delta);
+    return ERR_VERSION_GONE;
 }
 
 void registry_delta_free(struct registry_delta *delta)

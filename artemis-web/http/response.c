@@ -46,64 +46,6 @@ static void write_error(struct request *request, struct response *response, enum
                       message[0] ? message : NULL);
 }
 
-/* --- streams ---------------------------------------------------------------------------------- */
-
-enum { STREAM_BLOCK_BYTES = 64 * 1024 };
-
-struct stream {
-    struct response_stream source;
-    _Atomic uint64_t *sent_bytes;
-    struct text piece;
-    size_t at;
-    bool ended;
-};
-
-static void free_stream(void *context)
-{
-    struct stream *stream = context;
-    stream->source.free(stream->source.context);
-    text_free(&stream->piece);
-    free(stream);
-}
-
-static ssize_t read_stream(void *context, uint64_t position, char *out, size_t max)
-{
-    (void)position;
-    struct stream *stream = context;
-    loop_note_progress();
-    while (stream->at == stream->piece.size) {
-        if (stream->ended)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        text_clear(&stream->piece);
-        stream->at = 0;
-        if (stream->source.next(stream->source.context, &stream->piece, &stream->ended))
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    size_t size = stream->piece.size - stream->at;
-    if (size > max)
-        size = max;
-    memcpy(out, stream->piece.data + stream->at, size);
-    stream->at += size;
-    atomic_fetch_add_explicit(stream->sent_bytes, size, memory_order_relaxed);
-    return (ssize_t)size;
-}
-
-static struct MHD_Response *from_stream(struct request *request, struct response *response)
-{
-    struct stream *stream = calloc(1, sizeof(*stream));
-    if (!stream)
-        return NULL;
-    stream->source = response->stream;
-    stream->sent_bytes = &request->web->metrics.response_bytes;
-    struct MHD_Response *mhd_response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, stream, free_stream);
-    if (mhd_response)
-        response->stream.context = NULL; /* the library owns it now */
-    else
-        free(stream);
-    return mhd_response;
-}
-
 /* --- WebSockets ------------------------------------------------------------------------------- */
 
 static bool watch(void *context, struct watch *watch, uint32_t events)
@@ -273,7 +215,7 @@ static struct MHD_Response *make_response(struct request *request, struct respon
 {
     struct MHD_Response *mhd_response = NULL;
     if (response->kind == RESPONSE_STREAM)
-        mhd_response = from_stream(request, response);
+        mhd_response = response_body_stream(request, &response->stream, MHD_SIZE_UNKNOWN);
     else if (response->kind == RESPONSE_UPGRADE)
         mhd_response = from_upgrade(response);
     else if (response->kind != RESPONSE_TEXT || !text_failed(&response->body))
@@ -303,8 +245,9 @@ bool response_send(struct request *request, struct response *response, enum erro
 {
     if (!error && response->kind == RESPONSE_TEXT && text_failed(&response->body))
         error = ERR_NO_MEMORY;
-    if (!error && response->kind == RESPONSE_TEXT &&
-        response_budget_exceeded(request->web, &response->body)) {
+    bool is_known = !error && (response->not_modified || is_not_modified(request, response));
+    if (!error && !is_known &&
+        response_budget_exceeded(request->web, response_body_bytes(request, response))) {
         error = ERR_OVERLOADED;
         message = "too many large responses are not read yet";
     }
@@ -315,7 +258,7 @@ bool response_send(struct request *request, struct response *response, enum erro
             response->kind == RESPONSE_UPGRADE ? MHD_HTTP_SWITCHING_PROTOCOLS : MHD_HTTP_OK;
     *outcome = response->outcome;
 
-    if (response->not_modified || is_not_modified(request, response))
+    if (is_known)
         response->status = MHD_HTTP_NOT_MODIFIED;
     bool queued = queue(request, response);
     response_clear(response);

@@ -25,6 +25,12 @@ bool response_send(struct request *request, struct response *response, enum erro
 /* A response of the body that only this request has; takes over the content of response->body.
  * Headers can be added. NULL without memory. */
 struct MHD_Response *response_body_create(struct request *request, struct response *response);
+/* A response that is produced while it is sent; takes the stream over, and clears its context.
+ * `size` may be MHD_SIZE_UNKNOWN. NULL without memory; the stream is unchanged then. */
+struct MHD_Response *response_body_stream(struct request *request, struct response_stream *source,
+                                          uint64_t size);
+/* The memory of the body until the client has read it. What is shared counts 0. */
+size_t response_body_bytes(const struct request *request, const struct response *response);
 /* A response of the body that others send too: it must not be changed or destroyed. NULL: there is
  * none. */
 struct MHD_Response *response_body_share(struct request *request, struct response *response);

@@ -15,9 +15,12 @@
 
 enum {
     GZIP_FROM_BYTES = 1024,
-    PART_BYTES = 32 * 1024, /* of a large response; at most PART_INSTANCES more */
-    PART_INSTANCES = 16,
-    LARGE_BLOCK_BYTES = 64 * 1024, /* that libmicrohttpd asks for at once */
+    STREAM_BLOCK_BYTES = 64 * 1024, /* that libmicrohttpd asks for at once */
+    PART_BYTES = 32 * 1024,         /* of a large response; at most one step more */
+    STEP_INSTANCES = 16,            /* that are encoded at once, */
+    STEP_BYTES = 4 * 1024,          /* of these, at most one instance more */
+    LARGE_PLAIN_BYTES = 128 * 1024, /* of all buffers of a large response, with libmicrohttpd's */
+    LARGE_GZIP_BYTES = 512 * 1024,  /* the same, with those of zlib */
     KEPT_BYTES = 640, /* about what libmicrohttpd allocates for a response and its headers */
 };
 
@@ -122,85 +125,130 @@ static struct MHD_Response *from_cached(struct cached_response *cached, struct s
     return mhd_response;
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+struct stream {
+    struct response_stream source;
+    _Atomic uint64_t *sent_bytes; /* the metric */
+    struct text piece;
+    size_t at;
+    bool ended;
+};
+
+static void free_stream(void *context)
+{
+    struct stream *stream = context;
+    stream->source.free(stream->source.context);
+    text_free(&stream->piece);
+    free(stream);
+}
+
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct stream *stream = context;
+    loop_note_progress();
+    while (stream->at == stream->piece.size) {
+        if (stream->ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        text_clear(&stream->piece);
+        stream->at = 0;
+        if (stream->source.next(stream->source.context, &stream->piece, &stream->ended))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    size_t size = stream->piece.size - stream->at;
+    if (size > max)
+        size = max;
+    memcpy(out, stream->piece.data + stream->at, size);
+    stream->at += size;
+    atomic_fetch_add_explicit(stream->sent_bytes, size, memory_order_relaxed);
+    return (ssize_t)size;
+}
+
+struct MHD_Response *response_body_stream(struct request *request, struct response_stream *source,
+                                          uint64_t size)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    if (!stream)
+        return NULL;
+    stream->source = *source;
+    stream->sent_bytes = &request->web->metrics.response_bytes;
+    struct MHD_Response *mhd_response = MHD_create_response_from_callback(
+        size, STREAM_BLOCK_BYTES, read_stream, stream, free_stream);
+    if (mhd_response)
+        source->context = NULL; /* the library owns it now */
+    else
+        free(stream);
+    return mhd_response;
+}
+
 /* --- large responses -------------------------------------------------------------------------- */
 
 /* The state of one request. */
 struct large_stream {
+    struct web *web;
     struct cached_response *cached; /* a reference */
-    _Atomic uint64_t *all_bytes;    /* the metric */
-    uint64_t sent_bytes;
-    struct gzip_stream *gzip; /* NULL: not compressed */
-    size_t next;              /* instance to encode */
-    struct text part;         /* that is being sent */
-    size_t at;
-    struct text plain; /* before compression */
+    size_t counted_bytes;           /* in the budget */
+    uint64_t encoded_bytes;         /* in all parts so far */
+    struct gzip_stream *gzip;       /* NULL: not compressed, or without a body */
+    size_t next;                    /* instance to encode */
+    struct text plain;              /* before compression */
 };
 
 static void free_large(void *context)
 {
     struct large_stream *stream = context;
+    response_budget_subtract(stream->web, stream->counted_bytes);
     cached_response_unref(stream->cached);
     gzip_stream_free(stream->gzip);
-    text_free(&stream->part);
     text_free(&stream->plain);
     free(stream);
 }
 
-/* Encodes the next part. Returns false without memory. */
-static bool encode_next(struct large_stream *stream)
+/* The end of the instances that are encoded at once. One with 8 KiB of metadata takes up to 50 KiB
+ * of JSON. */
+static size_t end_of_step(const struct large_response *large, size_t from)
 {
-    const struct large_response *large = stream->cached->large;
-    struct text *out = stream->gzip ? &stream->plain : &stream->part;
-    text_clear(&stream->part);
+    size_t bytes = 0;
+    size_t to = from;
+    while (to < large->count && to - from < STEP_INSTANCES && bytes < STEP_BYTES)
+        bytes += instance_size(large->instances[to++]);
+    return to;
+}
+
+static enum error next_part(void *context, struct text *piece, bool *ended)
+{
+    struct large_stream *stream = context;
+    struct large_response *large = stream->cached->large;
+    struct text *out = stream->gzip ? &stream->plain : piece;
     text_clear(&stream->plain);
-    stream->at = 0;
     while (stream->next < large->count && out->size < PART_BYTES) {
-        size_t left = large->count - stream->next;
-        size_t to = stream->next + (left < PART_INSTANCES ? left : PART_INSTANCES);
+        size_t to = end_of_step(large, stream->next);
         large->encode(stream->cached, stream->next, to, out);
         stream->next = to;
     }
-    if (text_failed(out))
-        return false;
-    return !stream->gzip ||
-           gzip_stream_compress(stream->gzip, (struct slice){out->data, out->size},
-                                stream->next == large->count, &stream->part) == ERR_NONE;
-}
-
-static ssize_t read_large(void *context, uint64_t position, char *out, size_t max)
-{
-    (void)position;
-    struct large_stream *stream = context;
-    loop_note_progress();
-    while (stream->at == stream->part.size) {
-        if (stream->next == stream->cached->large->count) {
-            large_response_set_bytes(stream->cached->large, stream->gzip != NULL,
-                                     stream->sent_bytes);
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        }
-        if (!encode_next(stream))
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    size_t size = stream->part.size - stream->at;
-    if (size > max)
-        size = max;
-    memcpy(out, stream->part.data + stream->at, size);
-    stream->at += size;
-    stream->sent_bytes += size;
-    atomic_fetch_add_explicit(stream->all_bytes, size, memory_order_relaxed);
-    return (ssize_t)size;
+    *ended = stream->next == large->count;
+    enum error error = text_failed(out) ? ERR_NO_MEMORY : ERR_NONE;
+    if (!error && stream->gzip)
+        error =
+            gzip_stream_compress(stream->gzip, (struct slice){out->data, out->size}, *ended, piece);
+    stream->encoded_bytes += piece->size;
+    if (!error && *ended)
+        large_response_set_bytes(large, stream->gzip != NULL, stream->encoded_bytes);
+    return error;
 }
 
 /* A response with a body is chunked. One without (HEAD, 304) has the length of the body, if that
  * was sent before; otherwise the connection is closed after it, because libmicrohttpd 0.9.75 ends
  * each chunked response with an empty chunk, which the client would read as the next response. */
-static struct MHD_Response *create_large(struct large_stream *stream, bool has_body)
+static struct MHD_Response *create_large(struct request *request, struct large_stream *large,
+                                         bool has_body, bool is_gzip)
 {
-    uint64_t size = large_response_bytes(stream->cached->large, stream->gzip != NULL);
+    struct response_stream source = {next_part, free_large, large};
+    uint64_t size = large_response_bytes(large->cached->large, is_gzip);
     if (has_body || !size)
         size = MHD_SIZE_UNKNOWN;
-    struct MHD_Response *mhd_response =
-        MHD_create_response_from_callback(size, LARGE_BLOCK_BYTES, read_large, stream, free_large);
+    struct MHD_Response *mhd_response = response_body_stream(request, &source, size);
     if (mhd_response && !has_body && size == MHD_SIZE_UNKNOWN)
         MHD_set_response_options(mhd_response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     return mhd_response;
@@ -213,13 +261,25 @@ static struct MHD_Response *from_large(struct request *request, const struct res
     struct large_stream *stream = calloc(1, sizeof(*stream));
     if (!stream)
         return NULL;
+    stream->web = request->web;
     stream->cached = cached_response_ref(response->cached);
-    stream->all_bytes = &request->web->metrics.response_bytes;
-    bool is_created = !is_gzip || gzip_stream_create(true, &stream->gzip) == ERR_NONE;
-    struct MHD_Response *mhd_response = is_created ? create_large(stream, has_body) : NULL;
+    stream->counted_bytes = has_body ? response_body_bytes(request, response) : 0;
+    response_budget_add(stream->web, stream->counted_bytes);
+    bool is_created = !has_body || !is_gzip || gzip_stream_create(true, &stream->gzip) == ERR_NONE;
+    struct MHD_Response *mhd_response =
+        is_created ? create_large(request, stream, has_body, is_gzip) : NULL;
     if (!mhd_response)
         free_large(stream);
     return mhd_response;
+}
+
+size_t response_body_bytes(const struct request *request, const struct response *response)
+{
+    if (response->kind == RESPONSE_TEXT)
+        return response->body.capacity;
+    if (response->kind != RESPONSE_CACHED || !response->cached->large || request->is_head)
+        return 0;
+    return request_accepts_gzip(request) ? LARGE_GZIP_BYTES : LARGE_PLAIN_BYTES;
 }
 
 /* The bytes live as long as the library's response. */

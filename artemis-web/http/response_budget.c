@@ -12,18 +12,27 @@ struct unread {
     struct text body;
 };
 
-bool response_budget_exceeded(const struct web *web, const struct text *body)
+bool response_budget_exceeded(const struct web *web, size_t bytes)
 {
-    uint64_t others = atomic_load_explicit(&web->unread_bytes, memory_order_relaxed);
-    return body->capacity >= UNREAD_COUNTED_BYTES_MIN && others > 0 &&
-           others + body->capacity > UNREAD_BODIES_BYTES_MAX;
+    uint64_t others = atomic_load_explicit(&web->metrics.unread_bytes, memory_order_relaxed);
+    return bytes >= UNREAD_COUNTED_BYTES_MIN && others > 0 &&
+           others + bytes > UNREAD_BODIES_BYTES_MAX;
+}
+
+void response_budget_add(struct web *web, size_t bytes)
+{
+    atomic_fetch_add_explicit(&web->metrics.unread_bytes, bytes, memory_order_relaxed);
+}
+
+void response_budget_subtract(struct web *web, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&web->metrics.unread_bytes, bytes, memory_order_relaxed);
 }
 
 static void free_unread(void *context)
 {
     struct unread *unread = context;
-    atomic_fetch_sub_explicit(&unread->web->unread_bytes, unread->body.capacity,
-                              memory_order_relaxed);
+    response_budget_subtract(unread->web, unread->body.capacity);
     text_free(&unread->body);
     free(unread);
 }
@@ -40,7 +49,7 @@ static struct MHD_Response *create_counted(struct web *web, struct text *body)
         free(unread);
         return NULL;
     }
-    atomic_fetch_add_explicit(&web->unread_bytes, body->capacity, memory_order_relaxed);
+    response_budget_add(web, body->capacity);
     *body = (struct text){0};
     return response;
 }

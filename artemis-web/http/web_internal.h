@@ -74,6 +74,5 @@ struct web {
     struct metrics metrics;
     struct tls_counters tls_counters;
     _Atomic uint64_t buffered_bytes; /* of bodies being received, all connections together */
-    _Atomic uint64_t unread_bytes;   /* of bodies being sent, see response_budget.h */
     _Atomic uint64_t served_ms;      /* when a client last got a response; for draining */
 };

@@ -20,6 +20,7 @@ struct metric_values {
     struct push_status push;
     uint64_t request_bytes;
     uint64_t response_bytes;
+    uint64_t unread_bytes;
     uint64_t stalls;
     uint64_t auth_failures;
     uint64_t auth_delayed;
@@ -63,8 +64,9 @@ struct metric_values {
     X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,        "Memory of the cached responses for single services, gzip forms included.") \
     X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
+    X("artemis_delta_bytes",                   "gauge",   responses.delta_bytes,          "Bytes of the responses with the changes of a service (delta=1), cached or being sent.") \
     X("artemis_deltas_built_total",            "counter", responses.deltas_built,         "Responses with the changes of a service (delta=1) encoded because none was cached.") \
-    X("artemis_deltas_whole_total",            "counter", responses.deltas_gone,          "Requests with delta=1 that got the whole service, because the change log lacked changes, or the service had fewer instances than changes.") \
+    X("artemis_deltas_whole_total",            "counter", responses.deltas_gone,          "Requests with delta=1 that got the whole service, because the change log lacked changes, the service had fewer instances than changes, or a limit was reached.") \
     X("artemis_log_dropped_lines_total",       "counter", log_dropped,                    "Log lines dropped because stderr was not read in time.") \
     X("artemis_reloads_total",                 "counter", reloads,                        "Reloads of the settings.") \
     X("artemis_reloads_failed_total",          "counter", reloads_failed,                 "Reloads that changed nothing, because a setting was not valid.") \
@@ -104,7 +106,8 @@ struct metric_values {
     X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because the client did not read.") \
     X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,             "WebSockets closed because the client violated the protocol.") \
     X("artemis_http_request_bytes_total",      "counter", request_bytes,                  "Bytes of request bodies received, before decompression.") \
-    X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of response bodies sent, after compression.")
+    X("artemis_http_response_bytes_total",     "counter", response_bytes,                 "Bytes of response bodies sent, after compression.") \
+    X("artemis_http_unread_response_bytes",    "gauge",   unread_bytes,                   "Memory of responses above 64 KiB that clients have not read yet, without shared ones.")
 /* clang-format on */
 
 /* Names and meanings as in the client libraries of Prometheus. */
@@ -286,6 +289,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     values->writes_delayed = get(&metrics->writes_delayed);
     values->writes_dropped = get(&metrics->writes_dropped);
     values->response_bytes = get(&metrics->response_bytes);
+    values->unread_bytes = get(&metrics->unread_bytes);
     values->releases_refused = get(&engine->releases_refused);
     values->fetches_cut = get(&engine->fetches_cut);
     values->log_dropped = log_dropped();

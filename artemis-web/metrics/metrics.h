@@ -31,6 +31,7 @@ struct metrics {
         routes[METRIC_ROUTES_MAX + 1]; /* at route_count: requests without a route */
     _Atomic uint64_t request_bytes;    /* of bodies as received */
     _Atomic uint64_t response_bytes;   /* of bodies as sent */
+    _Atomic uint64_t unread_bytes;     /* of bodies being sent now; response_budget.h limits it */
     _Atomic uint64_t writes_delayed;   /* registrations and unregistrations, see exchange.c */
     _Atomic uint64_t writes_dropped;
 };

@@ -31,30 +31,13 @@ static const char *filler_of(int number)
     return filler;
 }
 
-static void register_some(struct http *http, int from, int count, int port)
-{
-    size_t size = (size_t)count * (FILLER_BYTES + 300);
-    char *body = malloc(size);
-    assert_non_null(body);
-    size_t used = (size_t)snprintf(body, size, "{\"instances\":[");
-    for (int i = from; i < from + count; i++)
-        used += (size_t)snprintf(body + used, size - used,
-                                 "%s{\"region_id\":\"lab\",\"zone_id\":\"zone1\",\"service_id\":"
-                                 "\"s\",\"instance_id\":\"i%d\",\"ip\":\"10.0.0.1\",\"port\":%d,"
-                                 "\"metadata\":{\"filler\":\"%s\"}}",
-                                 i > from ? "," : "", i, port, filler_of(i));
-    snprintf(body + used, size - used, "]}");
-    check_status(call_post_bytes(http, REGISTER, body, strlen(body)), 200, "success", NULL);
-    free(body);
-}
-
 static int start(void **state)
 {
     int failed = fixture_start(state, (const char *const[]){"--set", "lease.ttl_secs=3600", "--set",
                                                             "ratelimit.enabled=false", NULL});
     struct fixture *fixture = *state;
     for (int i = 0; i < INSTANCES && !failed; i += PER_REQUEST)
-        register_some(fixture->http, i, PER_REQUEST, 1);
+        call_register_wide(fixture->http, "s", i, PER_REQUEST, 1, filler_of);
     return failed;
 }
 
@@ -118,7 +101,7 @@ static void version_and_tag_are_those_of_the_content(void **state)
         check_field(response, "ETag", tag);
         assert_int_equal(response->body_size, 0);
     }
-    register_some(fixture->http, 0, 1, 2);
+    call_register_wide(fixture->http, "s", 0, 1, 2, filler_of);
     struct http_response *response = http_send(fixture->http, &request);
     check_status(response, 200, "success", NULL);
     check_count(response, "service.instances", INSTANCES);
@@ -208,7 +191,7 @@ static void change_in_the_middle_is_in_the_next_response(void **state)
     long long version = call_version(fixture->http);
     begin_reading(&raw, fixture->server.port);
     for (int i = 0; i < INSTANCES; i += PER_REQUEST)
-        register_some(fixture->http, i, PER_REQUEST, 2);
+        call_register_wide(fixture->http, "s", i, PER_REQUEST, 2, filler_of);
     check_content(http_get(fixture->http, TARGET), 2, version + INSTANCES);
     finish_reading(&raw);
     check_content(&raw.response, 1, version);
@@ -242,9 +225,12 @@ static void readers_that_leave_in_the_middle_free_it(void **state)
     call_wait_metric(fixture->http, "artemis_connections_busy", READERS + 1);
     /* They share the instances: nothing is encoded for a later part. */
     assert_true(call_metric(fixture->http, "artemis_cached_answer_bytes") < 64 * 1024);
+    assert_int_equal(call_metric(fixture->http, "artemis_http_unread_response_bytes"),
+                     READERS * 128 * 1024);
     for (int i = 0; i < READERS; i++)
         raw_socket_close(&raws[i]);
     call_wait_metric(fixture->http, "artemis_connections", 1);
+    call_wait_metric(fixture->http, "artemis_http_unread_response_bytes", 0);
     check_content(http_get(fixture->http, TARGET), 1, call_version(fixture->http));
 }
 

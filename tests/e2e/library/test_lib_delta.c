@@ -59,23 +59,17 @@ static struct artemis_client *open_client(const char *servers)
 
 /* --- dropped pushes --------------------------------------------------------------------------- */
 
-static void register_wide(int from, int count, int port)
+static const char *filler_of(int number)
 {
+    (void)number;
     static char filler[FILLER_BYTES + 1];
     memset(filler, 'x', FILLER_BYTES);
-    size_t size = (size_t)count * (FILLER_BYTES + 300);
-    char *body = malloc(size);
-    assert_non_null(body);
-    size_t used = (size_t)snprintf(body, size, "{\"instances\":[");
-    for (int i = from; i < from + count; i++)
-        used += (size_t)snprintf(body + used, size - used,
-                                 "%s{\"region_id\":\"lab\",\"zone_id\":\"zone1\",\"service_id\":"
-                                 "\"wide\",\"instance_id\":\"i%d\",\"ip\":\"10.0.0.1\","
-                                 "\"port\":%d,\"metadata\":{\"filler\":\"%s\"}}",
-                                 i > from ? "," : "", i, port, filler);
-    snprintf(body + used, size - used, "]}");
-    check_status(call_post_bytes(http, REGISTER, body, strlen(body)), 200, "success", NULL);
-    free(body);
+    return filler;
+}
+
+static void register_wide(int from, int count, int port)
+{
+    call_register_wide(http, "wide", from, count, port, filler_of);
 }
 
 struct blocking {

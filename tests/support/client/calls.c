@@ -80,6 +80,26 @@ void call_register_many(struct http *http, const char *service_id, size_t count)
     check_status(response, 200, "success", NULL);
 }
 
+void call_register_wide(struct http *http, const char *service_id, int from, int count, int port,
+                        const char *text_of(int number))
+{
+    char *body = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&body, &size);
+    assert_non_null(stream);
+    fputs("{\"instances\":[", stream);
+    for (int i = from; i < from + count; i++)
+        fprintf(stream,
+                "%s{\"region_id\":\"lab\",\"zone_id\":\"zone1\",\"service_id\":\"%s\","
+                "\"instance_id\":\"i%d\",\"ip\":\"10.0.0.1\",\"port\":%d,"
+                "\"metadata\":{\"text\":\"%s\"}}",
+                i > from ? "," : "", service_id, i, port, text_of(i));
+    fputs("]}", stream);
+    fclose(stream);
+    check_status(call_post_bytes(http, REGISTER, body, size), 200, "success", NULL);
+    free(body);
+}
+
 struct http_response *call_with_keys(struct http *http, const char *path, const char *service_id,
                                      size_t from, size_t count)
 {

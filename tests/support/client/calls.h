@@ -38,6 +38,10 @@ void call_register(struct http *http, const char *service_id, const char *instan
 /* Instances "i0", "i1", ... in one request, which must succeed. */
 void call_register_many(struct http *http, const char *service_id, size_t count);
 
+/* The same from number `from` on, each with this port and a text of its own in its metadata. */
+void call_register_wide(struct http *http, const char *service_id, int from, int count, int port,
+                        const char *text_of(int number));
+
 /* Renews, or unregisters, instances `from` to `from + count - 1` of the above. */
 struct http_response *call_with_keys(struct http *http, const char *path, const char *service_id,
                                      size_t from, size_t count);

@@ -21,6 +21,12 @@ static int set_up(void **state)
     return set_up_with(64);
 }
 
+static int set_up_long(void **state)
+{
+    (void)state;
+    return set_up_with(16384);
+}
+
 static int set_up_short(void **state)
 {
     (void)state;
@@ -182,6 +188,78 @@ static void more_changes_than_instances_are_not_sent(void **state)
     check_gone(since);
     check_delta(since + 1, "change i0, change i0");
     assert_int_equal(cache_stats(registry).deltas_gone, 1);
+}
+
+/* An instance of more than 2 KiB. */
+static void put_wide(unsigned number)
+{
+    char id[16];
+    static char text[1025] = "http://";
+    memset(text + 7, 'm', sizeof text - 8);
+    snprintf(id, sizeof id, "i%u", number);
+    const struct instance_spec spec = {
+        .text = {[FIELD_REGION] = SLICE("region"),
+                 [FIELD_ZONE] = SLICE("zone"),
+                 [FIELD_SERVICE] = SLICE("s"),
+                 [FIELD_INSTANCE] = slice_of(id),
+                 [FIELD_IP] = SLICE("10.0.0.1"),
+                 [FIELD_URL] = slice_of(text),
+                 [FIELD_MACHINE_NAME] = slice_of(text)},
+        .port = 1,
+    };
+    struct instance *instance = NULL;
+    struct field_problem problem;
+    assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
+    assert_int_equal(registry_register(registry, instance, at_ms(0)), ERR_NONE);
+    instance_unref(instance);
+}
+
+static void delta_has_a_limited_number_of_changes(void **state)
+{
+    (void)state;
+    put_many(registry, "s", 0, SERVICE_DELTA_CHANGES_MAX + 2, at_ms(0));
+    uint64_t last = revision_of(registry, "s");
+    struct cached_response *response = NULL;
+    assert_int_equal(get_delta("s", true, last - SERVICE_DELTA_CHANGES_MAX, &response), ERR_NONE);
+    cached_response_unref(response);
+    check_gone(last - SERVICE_DELTA_CHANGES_MAX - 1);
+}
+
+static void delta_has_a_limited_number_of_bytes(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SERVICE_DELTA_CHANGES_MAX; i++)
+        put_wide(i);
+    uint64_t last = revision_of(registry, "s");
+    struct cached_response *response = NULL;
+    assert_int_equal(get_delta("s", true, last - SERVICE_DELTA_CHANGES_MAX / 2, &response),
+                     ERR_NONE);
+    cached_response_unref(response);
+    check_gone(last - SERVICE_DELTA_CHANGES_MAX + 1);
+    assert_int_equal(cache_stats(registry).deltas_gone, 1);
+}
+
+/* Also those that are in no cache any more, because clients still read them. */
+static void deltas_that_live_are_limited_together(void **state)
+{
+    (void)state;
+    cache_settings.deltas_bytes_max = 1;
+    put_many(registry, "s", 0, 4, at_ms(0));
+    uint64_t since = revision_of(registry, "s");
+    put(registry, "s", "a", at_ms(0));
+    struct cached_response *read_slowly = NULL;
+    struct slice gzip;
+    assert_int_equal(get_delta("s", true, since, &read_slowly), ERR_NONE);
+    uint64_t bytes = cache_stats(registry).delta_bytes;
+    assert_int_equal(bytes, read_slowly->body.size);
+    assert_int_equal(cached_response_gzip(read_slowly, &gzip), ERR_NONE);
+    assert_int_equal(cache_stats(registry).delta_bytes, bytes + gzip.size);
+    check_gone(since - 1);
+    put(registry, "s", "b", at_ms(0)); /* evicts it */
+    check_gone(since);
+    cached_response_unref(read_slowly);
+    assert_int_equal(cache_stats(registry).delta_bytes, 0);
+    check_delta(since, "new a, new b");
 }
 
 /* --- cache ------------------------------------------------------------------------------------ */
@@ -387,6 +465,7 @@ static void clients_that_apply_deltas_have_the_list(void **state)
 
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_SHORT(name) cmocka_unit_test_setup_teardown(name, set_up_short, tear_down)
+#define TEST_LONG(name)  cmocka_unit_test_setup_teardown(name, set_up_long, tear_down)
 
 int main(void)
 {
@@ -398,6 +477,9 @@ int main(void)
         TEST_SHORT(quiet_service_has_its_changes_in_a_log_full_of_others),
         TEST(changes_before_a_service_was_forgotten_are_gone),
         TEST(more_changes_than_instances_are_not_sent),
+        TEST_LONG(delta_has_a_limited_number_of_changes),
+        TEST_LONG(delta_has_a_limited_number_of_bytes),
+        TEST(deltas_that_live_are_limited_together),
         TEST(clients_at_one_revision_share_a_delta),
         TEST(oldest_delta_is_displaced),
         TEST(unused_deltas_are_evicted),
