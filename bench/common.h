@@ -48,6 +48,49 @@ static inline double now_secs(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* --- samples ---------------------------------------------------------------------------------- */
+
+struct samples {
+    float *ms;
+    size_t count, capacity;
+};
+
+static inline void samples_add(struct samples *samples, double ms)
+{
+    if (samples->count == samples->capacity) {
+        samples->capacity = samples->capacity ? 2 * samples->capacity : 65536;
+        samples->ms = realloc(samples->ms, samples->capacity * sizeof *samples->ms);
+        if (!samples->ms)
+            die("out of memory");
+    }
+    samples->ms[samples->count++] = (float)ms;
+}
+
+static inline int samples_compare(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Sorts them. 0 if there are none. */
+static inline double samples_percentile(struct samples *samples, double percent)
+{
+    size_t rank = (size_t)((double)samples->count * percent / 100);
+
+    if (samples->count == 0)
+        return 0;
+    qsort(samples->ms, samples->count, sizeof *samples->ms, samples_compare);
+    return (double)samples->ms[rank < samples->count ? rank : samples->count - 1];
+}
+
+/* Sends a small request on a socket that does not block. */
+static inline void send_request(int fd, const char *data, size_t size)
+{
+    if (send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
+        die("a request did not fit its socket: %s", strerror(errno));
+}
+
 /* --- options: "--name value" anywhere on the command line ------------------------------------- */
 
 static inline const char *option_text(char **arguments, const char *name, const char *otherwise)

@@ -54,8 +54,7 @@ static struct {
     uint64_t base_version; /* before the first change */
     uint64_t expected, arrived;
     uint64_t responses, bytes;
-    float *samples;
-    size_t sample_count, sample_capacity;
+    struct samples samples;
 } run;
 
 static struct client *writer(void)
@@ -64,33 +63,6 @@ static struct client *writer(void)
 }
 
 /* --- results ---------------------------------------------------------------------------------- */
-
-static void sample(double ms)
-{
-    if (run.sample_count == run.sample_capacity) {
-        run.sample_capacity = run.sample_capacity ? 2 * run.sample_capacity : 1 << 20;
-        run.samples = realloc(run.samples, run.sample_capacity * sizeof *run.samples);
-        if (!run.samples)
-            die("out of memory");
-    }
-    run.samples[run.sample_count++] = (float)ms;
-}
-
-static int compare(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double percentile(double percent)
-{
-    size_t rank = (size_t)((double)run.sample_count * percent / 100);
-
-    if (run.sample_count == 0)
-        return 0;
-    return (double)run.samples[rank < run.sample_count ? rank : run.sample_count - 1];
-}
 
 /* Processor time of the server. */
 static double server_secs(void)
@@ -128,12 +100,6 @@ static void open_socket(struct client *c)
         die("epoll: %s", strerror(errno));
 }
 
-static void send_all(const struct client *c, const char *data, size_t size)
-{
-    if (send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
-        die("a request did not fit its socket: %s", strerror(errno));
-}
-
 static void poll_service(const struct client *c)
 {
     char request[384];
@@ -142,7 +108,7 @@ static void poll_service(const struct client *c)
                         "&wait=60s%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
                         (unsigned long long)c->version, run.epoch, run.delta ? "&delta=1" : "");
 
-    send_all(c, request, (size_t)size);
+    send_request(c->fd, request, (size_t)size);
 }
 
 /* --- responses -------------------------------------------------------------------------------- */
@@ -160,7 +126,7 @@ static void on_response(struct client *c, double now)
             die("version %llu is of none of the changes", (unsigned long long)v);
         if (run.sent[number] == 0)
             continue;
-        sample((now - run.sent[number]) * 1e3);
+        samples_add(&run.samples, (now - run.sent[number]) * 1e3);
         run.arrived++;
     }
     run.responses++;
@@ -269,7 +235,7 @@ static void change(bool counts)
     if (counts)
         run.expected += run.clients;
     run.writes++;
-    send_all(writer(), request.data, request.size);
+    send_request(writer()->fd, request.data, request.size);
     text_free(&body);
     text_free(&request);
 }
@@ -297,11 +263,11 @@ static void change_at_rate(void)
     double rate = responses / (now_secs() - cpu_began);
     for (double until = now_secs() + END_SECS; run.arrived < run.expected && now_secs() < until;)
         run_events(0.005);
-    qsort(run.samples, run.sample_count, sizeof *run.samples, compare);
     printf("changed=%llu responses=%.0f rate=%.0f response_bytes=%.0f p50_ms=%.2f p99_ms=%.2f "
            "max_ms=%.2f missing=%llu cores=%.2f\n",
            (unsigned long long)(run.expected / run.clients), responses, rate,
-           responses > 0 ? bytes / responses : 0, percentile(50), percentile(99), percentile(100),
+           responses > 0 ? bytes / responses : 0, samples_percentile(&run.samples, 50),
+           samples_percentile(&run.samples, 99), samples_percentile(&run.samples, 100),
            (unsigned long long)(run.expected - run.arrived), cores);
 }
 

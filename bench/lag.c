@@ -39,7 +39,7 @@ struct load {
     uint64_t done;
 };
 
-struct samples {
+struct probe_samples {
     double *lag_ms, *register_ms;
     size_t count;
 };
@@ -130,7 +130,7 @@ static double wait_until_seen(struct http *h, uint32_t probe, uint32_t port)
     return now_secs() - begin;
 }
 
-static void run_probes(const struct plan *plan, struct samples *samples)
+static void run_probes(const struct plan *plan, struct probe_samples *samples)
 {
     struct http writer;
     struct http watcher;
@@ -182,8 +182,8 @@ int main(int argc, char **argv)
     struct load renewals = {.plan = &plan,
                             .each_beat = option_number(argv, "--renewals", 20000) / BEATS,
                             .renews = true};
-    struct samples samples = {.lag_ms = calloc(SAMPLES_MAX, sizeof(double)),
-                              .register_ms = calloc(SAMPLES_MAX, sizeof(double))};
+    struct probe_samples samples = {.lag_ms = calloc(SAMPLES_MAX, sizeof(double)),
+                                    .register_ms = calloc(SAMPLES_MAX, sizeof(double))};
     pthread_t threads[2];
     struct http h;
 

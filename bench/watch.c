@@ -61,11 +61,6 @@ struct client {
     struct text rest; /* an incomplete message */
 };
 
-struct samples {
-    float *ms;
-    size_t count, capacity;
-};
-
 static struct {
     uint16_t port;
     uint32_t pid, clients, services, changes, rate, secs, warm_secs, pad, stopped;
@@ -91,34 +86,6 @@ static void on_signal(int number)
         paused = number == SIGUSR2;
 }
 
-static void sample(double ms)
-{
-    struct samples *s = &run.samples;
-
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? 2 * s->capacity : 65536;
-        s->ms = realloc(s->ms, s->capacity * sizeof *s->ms);
-        if (!s->ms)
-            die("out of memory");
-    }
-    s->ms[s->count++] = (float)ms;
-}
-
-static int compare(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double percentile(struct samples *s, double percent)
-{
-    size_t rank = (size_t)((double)s->count * percent / 100);
-
-    qsort(s->ms, s->count, sizeof *s->ms, compare);
-    return s->count == 0 ? 0 : (double)s->ms[rank < s->count ? rank : s->count - 1];
-}
-
 /* Resident memory of the server; 0: unknown. */
 static double resident_bytes(void)
 {
@@ -138,12 +105,6 @@ static double resident_bytes(void)
 }
 
 /* --- sockets ---------------------------------------------------------------------------------- */
-
-static void send_all(struct client *c, const char *data, size_t size)
-{
-    if (send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
-        die("a request did not fit its socket: %s", strerror(errno));
-}
 
 static void set_readable(struct client *c, bool readable)
 {
@@ -181,7 +142,7 @@ static void poll_service(struct client *c)
                         "HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
                         c->service, (unsigned long long)c->version);
 
-    send_all(c, request, (size_t)size);
+    send_request(c->fd, request, (size_t)size);
 }
 
 static void open_client(struct client *c)
@@ -193,7 +154,7 @@ static void open_client(struct client *c)
     open_socket(c);
     c->stage = STAGE_OPENING;
     if (run.websockets)
-        send_all(c, upgrade, sizeof upgrade - 1);
+        send_request(c->fd, upgrade, sizeof upgrade - 1);
     else
         poll_service(c);
 }
@@ -204,7 +165,7 @@ static void send_frame(struct client *c, unsigned char opcode, const char *paylo
     char frame[6 + 125] = {(char)(0x80 | opcode), (char)(0x80 | size)};
 
     memcpy(frame + 6, payload, size);
-    send_all(c, frame, 6 + size);
+    send_request(c->fd, frame, 6 + size);
 }
 
 static void subscribe(struct client *c)
@@ -241,7 +202,7 @@ static void on_changes(struct client *c, const char *text, size_t size, double n
         unsigned long port = strtoul(at, NULL, 10);
         if (port < FIRST_PORT || run.sent[port - FIRST_PORT] == 0)
             continue;
-        sample((now - run.sent[port - FIRST_PORT]) * 1e3);
+        samples_add(&run.samples, (now - run.sent[port - FIRST_PORT]) * 1e3);
         run.arrived++;
     }
 }
@@ -400,7 +361,7 @@ static void change(struct client *writer, uint32_t service, bool counts)
     if (counts)
         run.expected += (others + run.services - 1 - service) / run.services;
     writer->stage = STAGE_BUSY;
-    send_all(writer, request.data, request.size);
+    send_request(writer->fd, request.data, request.size);
     text_free(&body);
     text_free(&request);
 }
@@ -464,7 +425,7 @@ static void poll_again(void)
 /* Makes the changes of --changes. */
 static void make_changes(void)
 {
-    struct samples medians = {0}, lasts = {0}, swap;
+    struct samples medians = {0}, lasts = {0};
     double worst = 0;
 
     for (uint32_t i = 0; i < run.changes; i++) {
@@ -478,15 +439,16 @@ static void make_changes(void)
                 die("change %u: only %zu clients received it within %d s", i, run.samples.count,
                     TIMEOUT_SECS);
         }
-        double median = percentile(&run.samples, 50), last = percentile(&run.samples, 100);
+        double median = samples_percentile(&run.samples, 50),
+               last = samples_percentile(&run.samples, 100);
         worst = last > worst ? last : worst;
-        swap = run.samples, run.samples = medians, sample(median), medians = run.samples;
-        run.samples = lasts, sample(last), lasts = run.samples, run.samples = swap;
+        samples_add(&medians, median);
+        samples_add(&lasts, last);
         poll_again();
     }
     if (run.changes)
-        printf("median_ms=%.1f last_ms=%.1f worst_ms=%.1f ", percentile(&medians, 50),
-               percentile(&lasts, 50), worst);
+        printf("median_ms=%.1f last_ms=%.1f worst_ms=%.1f ", samples_percentile(&medians, 50),
+               samples_percentile(&lasts, 50), worst);
     free(medians.ms);
     free(lasts.ms);
 }
@@ -519,8 +481,8 @@ static void make_changes_at_rate(void)
     for (double until = now_secs() + 2; run.arrived < run.expected && now_secs() < until;)
         run_events(0.02);
     printf("changed=%llu p50_ms=%.2f p99_ms=%.2f max_ms=%.2f missing=%llu ",
-           (unsigned long long)(run.changed - before), percentile(&run.samples, 50),
-           percentile(&run.samples, 99), percentile(&run.samples, 100),
+           (unsigned long long)(run.changed - before), samples_percentile(&run.samples, 50),
+           samples_percentile(&run.samples, 99), samples_percentile(&run.samples, 100),
            (unsigned long long)(run.expected - run.arrived));
 }
 

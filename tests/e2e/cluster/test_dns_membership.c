@@ -67,6 +67,14 @@ static void start_node(int number)
     member_node_start(nodes, number, peer_port, settings_of("artemis.test", true));
 }
 
+static void start_two_nodes(void)
+{
+    start_node(1);
+    start_node(2);
+    member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_peers(&nodes[2], "node1");
+}
+
 #define TWO   "127.0.0.2 artemis.test\n127.0.0.3 artemis.test\n"
 #define THREE TWO "127.0.0.4 artemis.test\n"
 
@@ -77,10 +85,7 @@ static void nodes_find_each_other_and_skip_themselves(void **state)
     (void)state;
     NEED_DNS_SERVER();
     dns_server_start(&dns, TWO, NULL);
-    start_node(1);
-    start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    start_two_nodes();
     struct http_response *response = http_get(nodes[1].http, "/api/status/cluster");
     check_json(response, "membership.members", "2");
     check_json(response, "membership.providers[0].name", "'dns'");
@@ -163,10 +168,7 @@ static void failing_server_changes_nothing(void **state)
     (void)state;
     NEED_DNS_SERVER();
     dns_server_start(&dns, TWO, NULL);
-    start_node(1);
-    start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    start_two_nodes();
     dns_server_stop(&dns);
     const char *problem = member_node_wait_provider(&nodes[1], "failing");
     if (!strstr(problem, "artemis.test:"))
