@@ -18,6 +18,7 @@
 enum {
     MS_PER_SEC = 1000,
     US_PER_MS = 1000,
+    END_DELAY_MS_MAX = 500,
     /* A connection is checked for a client that disconnected for this long after it became idle.
      * Later a disconnect is an event of its own. */
     DISCONNECT_CHECK_MS = 4000,
@@ -361,10 +362,19 @@ uint64_t connection_received_ms(int socket, uint64_t now_ms)
     return now_ms - info.tcpi_last_data_recv;
 }
 
-uint64_t connection_round_trip_ms(int socket)
+uint64_t connection_two_round_trips_ms(uint32_t smoothed_us, uint32_t smallest_us)
+{
+    uint64_t us = smallest_us < smoothed_us ? smallest_us : smoothed_us; /* UINT32_MAX: not known */
+    uint64_t ms = (2 * us + US_PER_MS - 1) / US_PER_MS;
+    return ms < END_DELAY_MS_MAX ? ms : END_DELAY_MS_MAX;
+}
+
+uint64_t connection_end_delay_ms(int socket)
 {
     struct tcp_info info;
-    return tcp_state(socket, &info) ? (info.tcpi_rtt + US_PER_MS - 1) / US_PER_MS : 0;
+    if (!tcp_state(socket, &info))
+        return 0;
+    return connection_two_round_trips_ms(info.tcpi_rtt, info.tcpi_min_rtt);
 }
 
 /* --- sweeping --------------------------------------------------------------------------------- */

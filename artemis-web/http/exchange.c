@@ -16,7 +16,6 @@
 #include "artemis-web/tls/tls_forward.h"
 
 enum {
-    DELAY_MS_MAX = 500, /* limit of the delay of a write, which is two round trips */
     NS_PER_MS = 1000000,
     NS_PER_US = 1000,
 };
@@ -236,9 +235,7 @@ static bool is_suspect(const struct request *request)
 static void delay_write(struct http_connection *http)
 {
     struct request *request = &http->request;
-    uint64_t delay_ms = 2 * connection_round_trip_ms(http->connection.socket);
-    if (delay_ms > DELAY_MS_MAX)
-        delay_ms = DELAY_MS_MAX;
+    uint64_t delay_ms = connection_end_delay_ms(http->connection.socket);
     request->write_delayed = true;
     atomic_fetch_add_explicit(&http->request.web->metrics.writes_delayed, 1, memory_order_relaxed);
     web_thread_delay(http->thread, http, request->now.mono_ms + delay_ms + 1);

@@ -124,7 +124,19 @@ static void ended_connection_is_detected(void **state)
     assert_false(connection_has_ended(peer->ours));
     assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
     assert_true(connection_has_ended(peer->ours));
-    assert_int_equal(connection_round_trip_ms(peer->ours), 0); /* no TCP */
+    assert_int_equal(connection_end_delay_ms(peer->ours), 0); /* no TCP */
+}
+
+/* The smoothed round trip of a client on the same host grows to tens of milliseconds. */
+static void end_of_a_connection_is_awaited_without_delayed_acknowledgements(void **state)
+{
+    (void)state;
+    assert_int_equal(connection_two_round_trips_ms(13000, 40), 1);
+    assert_int_equal(connection_two_round_trips_ms(60000, 20100), 41);
+    assert_int_equal(connection_two_round_trips_ms(900, UINT32_MAX), 2);
+    assert_int_equal(connection_two_round_trips_ms(0, UINT32_MAX), 0);
+    assert_int_equal(connection_two_round_trips_ms(400000, 300000), 500);
+    assert_int_equal(connection_two_round_trips_ms(UINT32_MAX, UINT32_MAX), 500);
 }
 
 static void new_connection_over_the_limit_is_refused_when_all_are_busy(void **state)
@@ -369,6 +381,7 @@ int main(void)
         cmocka_unit_test(limit_leaves_descriptors_for_everything_else),
         TEST(request_learns_how_long_its_connection_was_silent),
         TEST(ended_connection_is_detected),
+        TEST(end_of_a_connection_is_awaited_without_delayed_acknowledgements),
         TEST(new_connection_over_the_limit_is_refused_when_all_are_busy),
         TEST(new_connection_over_the_limit_displaces_the_idle),
         TEST(each_new_connection_displaces_one),
