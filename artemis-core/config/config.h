@@ -102,6 +102,10 @@ struct config {
             struct config_list servers; /* ADDRESS:PORT; empty: those of the system */
             uint32_t min_interval_secs, max_interval_secs;
         } dns;
+        struct {
+            uint32_t batch_ms; /* 0: the default */
+            bool gzip;
+        } remote;                      /* peers of other regions */
         char token[CONFIG_TEXT_BYTES]; /* "": none is sent */
         char token_file[CONFIG_TEXT_BYTES];
     } cluster;

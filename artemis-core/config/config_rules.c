@@ -14,7 +14,7 @@
 #include "artemis-core/config/config_tokens.h"
 #include "artemis-core/config/config_value.h"
 
-enum { SHOWN_ADDRESSES_BYTES = 256 };
+enum { SHOWN_ADDRESSES_BYTES = 256, REMOTE_BATCH_TTL_SHARE = 6 };
 
 bool config_has_provider(const struct config *config, const char *name)
 {
@@ -70,6 +70,21 @@ static enum error check_tombstones(const struct config *config, struct config_pr
                               round_secs, config_source_of(config, "replication.anti_entropy_secs"),
                               config->replication.tombstone_secs,
                               config_source_of(config, "replication.tombstone_secs"));
+}
+
+/* A renewal must reach a peer of another region long before the lease ends there, also if the one
+ * before it was lost. */
+static enum error check_remote(const struct config *config, struct config_problem *problem)
+{
+    const uint64_t ttl_ms = config->lease.ttl_secs * (uint64_t)1000;
+    if (!config->cluster.enabled ||
+        config->cluster.remote.batch_ms <= ttl_ms / REMOTE_BATCH_TTL_SHARE)
+        return ERR_NONE;
+    return config_problem_set(
+        problem,
+        "cluster.remote.batch_ms: must be at most a sixth of lease.ttl_secs, %u (%s), is %u (%s)",
+        config->lease.ttl_secs, config_source_of(config, "lease.ttl_secs"),
+        config->cluster.remote.batch_ms, config_source_of(config, "cluster.remote.batch_ms"));
 }
 
 static enum error check_cluster_token(const struct config *config, struct config_problem *problem)
@@ -249,6 +264,8 @@ enum error config_validate(struct config *config, struct config_problem *problem
         error = check_connections(config, problem);
     if (!error)
         error = check_tombstones(config, problem);
+    if (!error)
+        error = check_remote(config, problem);
     if (!error)
         error = check_cluster_token(config, problem);
     if (!error)

@@ -114,6 +114,15 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, dns.max_interval_secs, 1, 3600, "60"),
      .description = "Maximum interval between two lookups of a name, in seconds, also where its "
                     "TTL is higher."},
+    {NUMBER(cluster, remote.batch_ms, 0, 60000, "0"),
+     .default_note = "1000, or a sixth of lease.ttl_secs if that is shorter",
+     .description =
+         "Interval at which collected renewals are sent to peers of other regions, in "
+         "milliseconds; at most a sixth of `lease.ttl_secs`. It has no effect if it is shorter "
+         "than `replication.batch_interval_ms`."},
+    {SWITCH(cluster, remote.gzip, "true"),
+     .description = "Whether messages to peers of other regions, and their responses, are "
+                    "compressed."},
     {NUMBER(cluster, expected_nodes, 0, 65, "0"), .default_note = "not set", .reloadable = true,
      .description =
          "Number of nodes, this one included, that the cluster should have. While fewer are up and "

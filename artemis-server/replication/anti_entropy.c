@@ -59,8 +59,8 @@ static struct message *fetch_message(struct replicator *replicator, struct peer 
                                      struct moment now)
 {
     struct comparison *comparison = &peer->comparison;
-    size_t count =
-        comparison->to_fetch_count < FETCH_ITEMS_MAX ? comparison->to_fetch_count : FETCH_ITEMS_MAX;
+    size_t max = peer_limits(peer)->fetch_items_max;
+    size_t count = comparison->to_fetch_count < max ? comparison->to_fetch_count : max;
     struct message *message = message_create(replicator, peer, MESSAGE_FETCH, count, now);
     if (!message)
         return NULL;
@@ -82,7 +82,8 @@ static struct message *list_message(struct replicator *replicator, struct peer *
     struct message *message = message_create(replicator, peer, MESSAGE_LIST, 0, now);
     if (!message)
         return NULL;
-    uint32_t max = comparison->buckets_max ? comparison->buckets_max : ANTI_ENTROPY_BUCKETS_MAX;
+    uint32_t max =
+        comparison->buckets_max ? comparison->buckets_max : peer_limits(peer)->buckets_max;
     uint32_t taken = 0;
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS && taken < max; bucket++) {
         if (!bucket_set_has(&comparison->differ, bucket))

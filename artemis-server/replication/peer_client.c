@@ -17,6 +17,7 @@
 
 enum {
     COMPRESS_FROM_BYTES = 1024,
+    REMOTE_COMPRESS_FROM_BYTES = 256, /* a link between regions is slower than gzip */
     CONNECT_TIMEOUT_MS = 2000,
     HEADER_BYTES = 320,
     URL_BYTES = 1024,
@@ -34,7 +35,7 @@ struct transfer {
     CURL *curl;
     struct peer_client *client;
     struct message *message;
-    bool is_legacy; /* the peer */
+    bool is_legacy, is_remote; /* the peer */
     struct text body;
     struct curl_slist *headers;
     struct curl_slist *connect_to;   /* the address of a peer with a name; NULL: that of the url */
@@ -191,6 +192,13 @@ static void read_result(const struct transfer *transfer, CURLcode code,
     }
 }
 
+static uint64_t transferred(const struct transfer *transfer, CURLINFO which)
+{
+    curl_off_t bytes = 0;
+    curl_easy_getinfo(transfer->curl, which, &bytes);
+    return (uint64_t)bytes;
+}
+
 static void end_transfer(struct transfer *transfer, CURLcode code)
 {
     const struct peer_client_handler *handler = &transfer->client->handler;
@@ -207,6 +215,8 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
     read_result(transfer, code, &response, error_text);
     if (transfer->response_bytes == 0)
         measure_transit(transfer);
+    response.sent_bytes = transferred(transfer, CURLINFO_SIZE_UPLOAD_T);
+    response.received_bytes = transferred(transfer, CURLINFO_SIZE_DOWNLOAD_T);
     /* While this node's clock is behind, the peer adds the difference to ages, and may refuse
      * updates. The replicator decides about the clock in a health response. */
     if (kind != MESSAGE_HEALTH && response.result != SEND_WRONG_CLUSTER)
@@ -297,6 +307,11 @@ static bool write_headers(struct transfer *transfer, bool compressed, struct mom
     return ok;
 }
 
+static bool may_compress(const struct transfer *transfer)
+{
+    return !transfer->is_legacy && (!transfer->is_remote || transfer->client->options.remote_gzip);
+}
+
 /* Writes the body; compresses it if it is large and the peer can read that. */
 static bool write_body(struct transfer *transfer, bool *compressed, struct moment now)
 {
@@ -306,7 +321,8 @@ static bool write_body(struct transfer *transfer, bool *compressed, struct momen
                             &transfer->body);
     if (text_failed(&transfer->body))
         return false;
-    if (transfer->is_legacy || transfer->body.size < COMPRESS_FROM_BYTES)
+    size_t from_bytes = transfer->is_remote ? REMOTE_COMPRESS_FROM_BYTES : COMPRESS_FROM_BYTES;
+    if (!may_compress(transfer) || transfer->body.size < from_bytes)
         return true;
     if (gzip_compress((struct slice){transfer->body.data, transfer->body.size}, &packed)) {
         text_free(&packed);
@@ -323,7 +339,9 @@ static void set_timeouts(const struct transfer *transfer)
     const struct message *message = transfer->message;
     uint64_t default_ms = transfer->client->options.timeout_ms;
     uint64_t timeout_ms = message->timeout_ms ? message->timeout_ms : default_ms;
-    long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
+    /* With a remote peer, one lost packet of a handshake takes more than the shorter time. */
+    bool is_short = !transfer->is_remote && timeout_ms > CONNECT_TIMEOUT_MS;
+    long connect_ms = is_short ? CONNECT_TIMEOUT_MS : (long)timeout_ms;
     curl_easy_setopt(transfer->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     curl_easy_setopt(transfer->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     if (message->kind != MESSAGE_SNAPSHOT)
@@ -396,7 +414,8 @@ static bool prepare(struct transfer *transfer, const struct peer_address *peer)
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (transfer->is_legacy || may_compress(transfer))
+        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
     if (!is_get) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body.size);
@@ -418,6 +437,7 @@ void peer_client_send(struct peer_client *client, const struct peer_address *pee
     if (transfer) {
         transfer->message = message;
         transfer->is_legacy = peer->is_legacy;
+        transfer->is_remote = peer->is_remote;
         if (prepare(transfer, peer) &&
             curl_multi_add_handle(client->multi, transfer->curl) == CURLM_OK) {
             LIST_INSERT_HEAD(&client->in_flight, transfer, link);

@@ -3,8 +3,9 @@
  * peer_client - sends the messages of a replicator over HTTP, with one curl_multi handle.
  *
  * Each message becomes one request. Its response is passed to the handler: each record as it
- * arrives, then the send result. Connections are kept alive, at most ten to a peer; bodies above
- * 1 KiB are compressed. Only peer_client_wait blocks. One thread, except for peer_client_wake.
+ * arrives, then the send result. Connections are kept alive, at most ten to a peer. Bodies above
+ * 1 KiB are compressed, and to a remote peer those above 256 bytes. Only peer_client_wait blocks.
+ * One thread, except for peer_client_wake.
  *
  * With credentials, peers are called with TLS: this node shows its certificate, and that of the
  * peer must be signed by one of the authorities and have the name of the peer's address, or without
@@ -25,6 +26,7 @@ struct peer_client_options {
     const char *epoch; /* of this process: distinguishes it from another with the same node id */
     const char *region;
     const char *token; /* "": none is sent */
+    bool remote_gzip;  /* false: nothing is compressed between this node and a remote peer */
     uint64_t timeout_ms;
     struct credential_store *credentials; /* NULL: those of the system, without a certificate */
     enum tls_version min_version;
@@ -37,6 +39,8 @@ struct peer_response {
     const char *error_text;  /* "" when it was delivered */
     const uint64_t *digests; /* of a delivered MESSAGE_DIGEST; otherwise NULL */
     bool is_clock_ahead;     /* further than it is followed before the members are asked */
+    uint64_t sent_bytes;     /* of the bodies, as they were sent: compressed */
+    uint64_t received_bytes;
     /* Of a delivered MESSAGE_HEALTH: */
     bool has_health;
     struct health_response health;
@@ -68,6 +72,7 @@ struct peer_address {
     const char *url;
     const char *name; /* that its certificate must have; "": the host of the url */
     bool is_legacy;
+    bool is_remote;
 };
 
 /* Sends a message to the peer at that address, and takes ownership of it. */

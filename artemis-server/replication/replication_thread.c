@@ -18,6 +18,7 @@ enum {
     MS_PER_SEC = 1000,
     CLOCK_OFFSET_WARN_MS = 60 * 1000,
     SNAPSHOT_TIMEOUTS = 12, /* a snapshot may take that many times replication.timeout_secs */
+    REMOTE_BATCH_MS = 1000, /* default of cluster.remote.batch_ms */
     REFILL_SLACK_MS = 5000, /* beyond the interval of heartbeats */
 };
 
@@ -204,6 +205,8 @@ static void on_response(void *context, const struct peer_response *response)
         message_free(message); /* the peer was removed; its number may belong to another now */
         return;
     }
+    peer->sent_bytes += response->sent_bytes;
+    peer->received_bytes += response->received_bytes;
     if (response->result != SEND_DELIVERED)
         set_last_error(peer, response->error_text);
     log_rejection(peer, response);
@@ -364,7 +367,10 @@ static uint64_t run_turn(struct replication_thread *thread)
         replicator_drain_dirty(thread->replicator, now);
         while ((message = replicator_next(thread->replicator, now))) {
             const struct peer_status *peer = &thread->peers[message->peer];
-            const struct peer_address address = {peer->url, peer->name, peer->view.is_legacy};
+            const struct peer_address address = {.url = peer->url,
+                                                 .name = peer->name,
+                                                 .is_legacy = peer->view.is_legacy,
+                                                 .is_remote = peer->view.is_remote};
             peer_client_send(thread->client, &address, message);
         }
     } while (peer_client_run(thread->client));
@@ -459,6 +465,8 @@ replicator_options_of(const struct replication_thread_options *options, uint64_t
     struct replicator_options replicator = {
         .batch_size = config->replication.batch_size,
         .batch_interval_ms = config->replication.batch_interval_ms,
+        .remote_batch_ms =
+            config->cluster.remote.batch_ms ? config->cluster.remote.batch_ms : REMOTE_BATCH_MS,
         .max_retries = config->replication.max_retries,
         .anti_entropy_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC,
         .health_interval_ms = config->cluster.health_interval_secs * (uint64_t)MS_PER_SEC,
@@ -482,6 +490,7 @@ client_options_of(const struct replication_thread_options *options)
         .epoch = options->epoch,
         .region = config->server.region,
         .token = config->cluster.token,
+        .remote_gzip = config->cluster.remote.gzip,
         .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
         .credentials = options->credentials,
         .min_version = config->tls.min_version,

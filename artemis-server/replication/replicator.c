@@ -288,6 +288,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         observe_clocks(replicator, peer, health, now);
     set_health(replicator, peer, new_health, now);
     peer->is_legacy = health->is_legacy;
+    peer->is_remote = health->is_remote;
     bool has_restarted = peer->epoch != health->epoch;
     if (has_restarted) /* what it said before may be of its last process */
         registry_note_unshared(replicator->registry, message->peer + 1, 1);
@@ -373,6 +374,7 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
      * interval, even if batch_interval_ms is longer. */
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
+    due_ms = earlier(due_ms, batch_due_ms(peer));
     /* During a backoff, pending messages are sent as soon as it ends. */
     return earlier(due_ms, is_in_backoff(peer, now) ? peer->retry_ms
                                                     : anti_entropy_due_ms(replicator, peer));
@@ -573,6 +575,7 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
         view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
     view->is_ready = peer->is_ready;
     view->is_legacy = peer->is_legacy;
+    view->is_remote = peer->is_remote;
     view->failures = peer->failures;
     view->outbox_bytes = outbox_bytes(&peer->outbox);
     for (int queue = 0; queue < QUEUE_COUNT; queue++)

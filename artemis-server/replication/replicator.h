@@ -19,11 +19,14 @@
  * Schedule for each peer:
  *   health        every health_interval_ms; every second while the peer is not ready
  *   changes       at once; one message carries all that is pending, up to MESSAGE_ITEMS_MAX
- *   renewals      every batch_interval_ms; the batch grows with the number of pending renewals
+ *   renewals      every batch_interval_ms, to a remote peer every remote_batch_ms; the batch grows
+ *                 with the number of pending renewals
  *   repair        the peer lacks a renewed record: the whole record follows
  *   failures      more than max_retries in a row: the peer is down and its outbox is dropped
  *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
  *                 buckets that differ, then the records that differ, in both directions
+ * A peer of another region is remote: the link to it may be slow. Its messages are smaller, so that
+ * each arrives before its timeout, and there are fewer of them.
  * For this node: bootstrap (the snapshot of one peer, then a comparison with every other ready
  * peer) and lease checks (before a lease expires, its expiry is confirmed with the peers).
  *
@@ -42,6 +45,7 @@ enum {
     REPLICATOR_PEERS_MAX = 64,
     DOWN_PROBE_MS = 1000,         /* interval of health messages to a peer that is down */
     LEASE_CHECK_TIMEOUT_MS = 500, /* of a round with one peer; more if its round trips are slow */
+    REMOTE_LEASE_CHECK_TIMEOUT_MS = 1000, /* the same: time for a new connection with TLS */
     LEASE_CHECK_ROUNDS_MAX = 8,
     LEASE_CHECK_INTERVAL_MS = 100, /* interval at which confirming leases are drained */
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
@@ -56,11 +60,18 @@ enum {
     ANTI_ENTROPY_BUCKETS_MAX = 128,  /* buckets in one MESSAGE_LIST */
     ANTI_ENTROPY_FETCH_MAX = 10000,  /* records fetched after one MESSAGE_LIST */
     FETCH_ITEMS_MAX = 1000,          /* records in one MESSAGE_FETCH */
+    /* The same, with a remote peer: */
+    REMOTE_ITEMS_MAX = 5000,
+    REMOTE_BYTES_MAX = 256 * 1024, /* of the instances in one MESSAGE_REGISTER */
+    REMOTE_BUCKETS_MAX = 32,
+    REMOTE_FETCH_ITEMS_MAX = 250,
+    REMOTE_BATCH_TTL_SHARE = 6, /* remote_batch_ms is at most a sixth of the time-to-live */
 };
 
 struct replicator_options {
     uint32_t batch_size;
     uint64_t batch_interval_ms;
+    uint64_t remote_batch_ms; /* the same for remote peers, if it is longer */
     uint32_t max_retries;
     uint64_t anti_entropy_ms;
     uint32_t fetch_max; /* 0: ANTI_ENTROPY_FETCH_MAX */
@@ -168,6 +179,7 @@ struct health_response {
     bool has_own_node_id;      /* another process with this node's id */
     bool is_wrong_cluster;     /* another cluster id */
     bool is_legacy;            /* an older Artemis: no stamps, no digests, no lease checks */
+    bool is_remote;            /* in another region than this node */
     bool is_ready;             /* it serves discovery */
     bool is_comparing;         /* it has data, and will be ready when it has compared itself */
     bool is_leaving;           /* it is draining */
@@ -223,6 +235,7 @@ struct peer_view {
     enum peer_health health;
     bool is_ready;
     bool is_legacy;
+    bool is_remote;
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;

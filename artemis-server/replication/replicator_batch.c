@@ -3,6 +3,7 @@
  * Changes and renewals: from the dirty lists of the registry into the outboxes, from there into
  * messages, and back into the outbox when a message failed.
  */
+#include "artemis-core/base/sim_bug.h"
 #include "artemis-server/replication/replicator_internal.h"
 
 const uint64_t lag_bounds_ms[LAG_BOUNDS] = {1,   2,   5,   10,   20,   50,   100,
@@ -88,12 +89,34 @@ static enum outbox_queue queue_of_kind(enum message_kind kind)
     }
 }
 
+const struct message_limits *peer_limits(const struct peer *peer)
+{
+    static const struct message_limits local = {
+        .items_max = MESSAGE_ITEMS_MAX,
+        .register_bytes_max = MESSAGE_BYTES_MAX,
+        .buckets_max = ANTI_ENTROPY_BUCKETS_MAX,
+        .fetch_items_max = FETCH_ITEMS_MAX,
+        .lease_check_ms = LEASE_CHECK_TIMEOUT_MS,
+    };
+    static const struct message_limits remote = {
+        .items_max = REMOTE_ITEMS_MAX,
+        .register_bytes_max = REMOTE_BYTES_MAX,
+        .buckets_max = REMOTE_BUCKETS_MAX,
+        .fetch_items_max = REMOTE_FETCH_ITEMS_MAX,
+        .lease_check_ms = REMOTE_LEASE_CHECK_TIMEOUT_MS,
+    };
+    return peer->is_remote ? &remote : &local;
+}
+
 /* The number of items of the next message. For renewals it doubles while more are pending than fit,
  * so load makes messages larger instead of more frequent; it shrinks again afterwards. */
 static uint32_t batch_size(const struct replicator *replicator, struct peer *peer,
                            enum outbox_queue queue)
 {
     uint32_t pending = outbox_count(&peer->outbox, queue);
+    uint32_t items_max = peer_limits(peer)->items_max;
+    if (peer->register_batch > items_max)
+        peer->register_batch = items_max;
     if (queue != QUEUE_RENEW)
         return pending < peer->register_batch ? pending : peer->register_batch;
     if (pending > peer->renew_batch)
@@ -107,6 +130,41 @@ static uint32_t batch_size(const struct replicator *replicator, struct peer *pee
     return pending < peer->renew_batch ? pending : peer->renew_batch;
 }
 
+/* --- renewals of remote peers ----------------------------------------------------------------- */
+
+/* A share of the time-to-live, so that a renewal arrives long before its lease ends there. */
+static uint64_t remote_interval_ms(const struct replicator *replicator)
+{
+    uint64_t max_ms = registry_ttl_ms(replicator->registry) / REMOTE_BATCH_TTL_SHARE;
+    uint64_t interval_ms = replicator->options.remote_batch_ms;
+    if (SIM_BUG(16)) /* leases end before a renewal reaches them */
+        return registry_ttl_ms(replicator->registry);
+    return interval_ms < max_ms ? interval_ms : max_ms;
+}
+
+uint64_t batch_due_ms(const struct peer *peer)
+{
+    bool is_waiting = peer->is_remote && !peer->in_flight[MESSAGE_RENEW] &&
+                      outbox_count(&peer->outbox, QUEUE_RENEW);
+    return is_waiting ? peer->renew_due_ms : UINT64_MAX;
+}
+
+/* Renewals wait in the outbox of a remote peer: its interval is longer than that of the dirty
+ * lists. All that are pending are sent when it is over. */
+static bool waits_for_interval(const struct replicator *replicator, const struct peer *peer,
+                               enum outbox_queue queue, struct moment now)
+{
+    return queue == QUEUE_RENEW && peer->is_remote && now.mono_ms < peer->renew_due_ms &&
+           !replicator->flushing;
+}
+
+static void start_interval(const struct replicator *replicator, struct peer *peer,
+                           struct moment now)
+{
+    if (outbox_count(&peer->outbox, QUEUE_RENEW) == 0)
+        peer->renew_due_ms = now.mono_ms + remote_interval_ms(replicator);
+}
+
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     static const enum outbox_queue order[] = {QUEUE_UNREGISTER, QUEUE_REGISTER, QUEUE_RENEW};
@@ -116,13 +174,18 @@ struct message *batch_next(struct replicator *replicator, struct peer *peer, str
     for (size_t i = 0; i < QUEUE_COUNT; i++) {
         enum outbox_queue queue = order[i];
         enum message_kind kind = kind_of_queue[queue];
-        if (peer->in_flight[kind] || outbox_count(&peer->outbox, queue) == 0)
+        if (peer->in_flight[kind] || outbox_count(&peer->outbox, queue) == 0 ||
+            waits_for_interval(replicator, peer, queue, now))
             continue;
         uint32_t max = batch_size(replicator, peer, queue);
         struct message *message = message_create(replicator, peer, kind, max, now);
         if (!message)
             return NULL;
-        message->count = outbox_take(&peer->outbox, queue, message->items, max, MESSAGE_BYTES_MAX);
+        size_t bytes_max =
+            queue == QUEUE_REGISTER ? peer_limits(peer)->register_bytes_max : MESSAGE_BYTES_MAX;
+        message->count = outbox_take(&peer->outbox, queue, message->items, max, bytes_max);
+        if (queue == QUEUE_RENEW)
+            start_interval(replicator, peer, now);
         peer->view.items[kind] += message->count;
         return message;
     }
@@ -165,7 +228,7 @@ void batch_on_result(struct replicator *replicator, struct peer *peer, struct me
     (void)replicator;
     if (result == SEND_DELIVERED) {
         measure_lag(peer, message, now);
-        if (peer->register_batch < MESSAGE_ITEMS_MAX)
+        if (peer->register_batch < peer_limits(peer)->items_max)
             peer->register_batch++; /* grows again slowly */
         return;
     }

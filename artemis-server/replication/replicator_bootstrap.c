@@ -33,6 +33,12 @@ static bool may_have_snapshot(const struct replicator *replicator, const struct 
            blocks_unauthorized(replicator, peer);
 }
 
+static bool has_snapshot_ready(const struct peer *peer)
+{
+    return peer->joined && !peer->is_legacy && peer->health == PEER_UP && peer->is_ready &&
+           !peer->snapshot_tried;
+}
+
 struct message *bootstrap_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     bool has_snapshot = replicator->snapshot_ms != 0;
@@ -46,6 +52,8 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
         if (!has_snapshot && peer->is_legacy && !other->is_legacy &&
             may_have_snapshot(replicator, other))
             return NULL; /* legacy peers come last, and add what no other peer knows */
+        if (peer->is_remote && !other->is_remote && has_snapshot_ready(other))
+            return NULL; /* the snapshot does not travel between regions */
     }
     struct message *message = message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);
     if (message)

@@ -34,10 +34,19 @@ struct comparison {
     size_t to_fetch_count;
     size_t to_fetch_capacity;
     bool is_cut;          /* more keys of this list differ than may be fetched after it */
-    uint32_t buckets_max; /* in a list; 0: ANTI_ENTROPY_BUCKETS_MAX */
+    uint32_t buckets_max; /* in a list; 0: as many as the peer's limits allow */
     size_t skip;          /* keys of a bucket that were fetched in vain, and come first in it */
     size_t skipped;       /* of them, in this list */
     size_t fetched_count; /* items of this fetch, up to the last one that the peer sent */
+};
+
+/* How much one message with a peer carries. */
+struct message_limits {
+    uint32_t items_max;
+    uint32_t register_bytes_max; /* of the instances in a MESSAGE_REGISTER */
+    uint32_t buckets_max;        /* in a MESSAGE_LIST */
+    uint32_t fetch_items_max;
+    uint64_t lease_check_ms; /* timeout of a lease check; more if its round trips are slow */
 };
 
 struct peer {
@@ -47,6 +56,7 @@ struct peer {
     bool is_ready;
     bool is_comparing; /* not ready, since a stall */
     bool is_legacy;
+    bool is_remote;
     uint64_t epoch;   /* as health_response.epoch */
     bool has_started; /* this process of the peer has been ready */
     bool in_flight[MESSAGE_KINDS];
@@ -57,6 +67,7 @@ struct peer {
     uint32_t failures;       /* in a row */
     uint64_t failed_ms;      /* time of the last counted failure */
     uint64_t retry_ms;       /* end of the backoff; nothing but health is sent before */
+    uint64_t renew_due_ms;   /* of a remote peer: no renewals are sent before */
     uint32_t renew_batch;    /* renewals per message; adapts to the number of pending ones */
     uint32_t register_batch; /* registrations per message; halved after SEND_TOO_LARGE */
     bool goodbye_sent;
@@ -150,6 +161,9 @@ int packed_key_compare(struct slice a, struct slice b);
 int record_copy_compare(const void *a, const void *b);
 
 /* --- replicator_batch.c ----------------------------------------------------------------------- */
+const struct message_limits *peer_limits(const struct peer *peer);
+/* When pending renewals of a remote peer are sent next; UINT64_MAX: only after another event. */
+uint64_t batch_due_ms(const struct peer *peer);
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);
 void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,
                      enum send_result result, struct moment now);

@@ -49,7 +49,8 @@ static uint64_t bit_of(const struct replicator *replicator, const struct peer *p
 static uint64_t limit_ms(const struct peer *peer)
 {
     uint64_t ms = ROUND_TRIPS * peer->round_trip_ms;
-    return ms > LEASE_CHECK_TIMEOUT_MS ? ms : LEASE_CHECK_TIMEOUT_MS;
+    uint64_t min_ms = peer_limits(peer)->lease_check_ms;
+    return ms > min_ms ? ms : min_ms;
 }
 
 static uint64_t peers_to_ask(const struct replicator *replicator)

@@ -25,6 +25,7 @@ struct peer_status {
     bool shares_node_id;               /* another peer has the same node id */
     char last_error[PEER_ERROR_BYTES]; /* "": none */
     uint64_t last_error_wall_ms;
+    uint64_t sent_bytes, received_bytes; /* of the bodies of messages and responses, compressed */
     int64_t clock_offset_ms; /* the peer's wall clock minus this node's, to about a second */
     struct peer_view view;
 };

@@ -198,6 +198,8 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     named_string(w, "health", peer_health_word(view->health));
     named_bool(w, "ready", view->is_ready);
     named_bool(w, "plain", view->is_legacy);
+    named_string(w, "region", peer->region);
+    named_bool(w, "remote", view->is_remote);
     named_u64(w, "lag_ms", view->backlog ? view->oldest_ms : view->last_lag_ms);
     named_u64(w, "backlog", view->backlog);
     named_u64(w, "failures", view->failures);

@@ -304,7 +304,8 @@ static void run_turn(struct input *input)
     replicator_drain_dirty(node.replicator, now);
     while ((message = replicator_next(node.replicator, now))) {
         node.in_flight++;
-        const struct peer_address receiver = {"http://10.0.0.2:80", "", node.is_legacy};
+        const struct peer_address receiver = {
+            .url = "http://10.0.0.2:80", .name = "", .is_legacy = node.is_legacy};
         peer_client_send(node.client, &receiver, message);
     }
     run_client();

@@ -76,6 +76,8 @@ static const char *const defaults[][2] = {
     {"cluster.dns.servers", ""},
     {"cluster.dns.min_interval_secs", "1"},
     {"cluster.dns.max_interval_secs", "60"},
+    {"cluster.remote.batch_ms", "0"},
+    {"cluster.remote.gzip", "true"},
     {"cluster.expected_nodes", "0"},
     {"cluster.health_interval_secs", "5"},
     {"cluster.bootstrap_grace_secs", "30"},

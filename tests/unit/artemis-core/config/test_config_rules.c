@@ -75,6 +75,22 @@ static void tombstone_secs_of_a_cluster_covers_two_rounds(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
 }
 
+static void remote_batch_ms_of_a_cluster_is_a_share_of_the_ttl(void **state)
+{
+    (void)state;
+    check_set("cluster.remote.batch_ms", "5001");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.enabled", "true");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "cluster.remote.batch_ms: must be at most a sixth of "
+                                      "lease.ttl_secs, 30 (default), is 5001 (--set)");
+    check_set("cluster.remote.batch_ms", "5000");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.remote.batch_ms", "0");
+    check_set("lease.ttl_secs", "1");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
 static void peer_listed_twice_is_rejected(void **state)
 {
     (void)state;
@@ -290,6 +306,7 @@ int main(void)
         TEST(advertise_addr_defaults_to_listen_addr),
         TEST(threads_above_connections_are_rejected),
         TEST(tombstone_secs_of_a_cluster_covers_two_rounds),
+        TEST(remote_batch_ms_of_a_cluster_is_a_share_of_the_ttl),
         TEST(peer_listed_twice_is_rejected),
         TEST(peer_listed_with_and_without_scheme_is_rejected),
         TEST(advertise_addr_of_every_interface_is_the_only_address),

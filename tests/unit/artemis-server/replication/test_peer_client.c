@@ -92,7 +92,11 @@ static struct {
     char error[PEER_ERROR_BYTES];
     char names[128]; /* node, region and zone */
     unsigned records;
-    uint64_t age_ms; /* of the last record */
+    uint64_t age_ms;      /* of the last record */
+    bool is_remote;       /* the peer, for the next messages, */
+    bool has_remote_peer; /* and for the last health response */
+    uint32_t buckets;     /* in the next messages */
+    uint64_t sent_bytes, received_bytes;
 } node;
 
 static void store_record(void *context, const struct message *message,
@@ -110,6 +114,9 @@ static void store_response(void *context, const struct peer_response *response)
     node.responses++;
     node.result = response->result;
     node.is_clock_ahead = response->is_clock_ahead;
+    node.has_remote_peer = response->has_health && response->health.is_remote;
+    node.sent_bytes = response->sent_bytes;
+    node.received_bytes = response->received_bytes;
     snprintf(node.error, sizeof(node.error), "%s", response->error_text);
     if (response->has_health)
         snprintf(node.names, sizeof(node.names), "[%s] [%s] [%s]", response->node_id,
@@ -117,19 +124,25 @@ static void store_response(void *context, const struct peer_response *response)
     message_free(response->message);
 }
 
-static int open_node(void **state)
+static void create_node(bool remote_gzip)
 {
-    (void)state;
     const struct peer_client_options options = {.node_id = "self",
                                                 .cluster_id = "c",
                                                 .epoch = "r",
                                                 .region = "x",
+                                                .remote_gzip = remote_gzip,
                                                 .timeout_ms = TIMEOUT_MS};
     memset(&node, 0, sizeof(node));
     node.registry = make_node("self");
     const struct peer_client_handler handler = {.on_record = store_record,
                                                 .on_response = store_response};
     assert_int_equal(peer_client_create(&options, node.registry, &handler, &node.client), ERR_NONE);
+}
+
+static int open_node(void **state)
+{
+    (void)state;
+    create_node(true);
     return 0;
 }
 
@@ -146,7 +159,10 @@ static void send_to(const char *url, enum message_kind kind)
     struct message *message = calloc(1, sizeof(*message));
     assert_non_null(message);
     message->kind = kind;
-    peer_client_send(node.client, &(struct peer_address){url, "", false}, message);
+    for (uint32_t bucket = 0; bucket < node.buckets; bucket++)
+        bucket_set_add(&message->buckets, bucket);
+    const struct peer_address peer = {.url = url, .name = "", .is_remote = node.is_remote};
+    peer_client_send(node.client, &peer, message);
 }
 
 static void wait_for_response(void)
@@ -283,6 +299,68 @@ static void names_of_a_peer_that_are_not_text_are_ignored(void **state)
     assert_string_equal(node.names, "[] [] []");
 }
 
+/* --- peers of other regions ------------------------------------------------------------------- */
+
+static void peer_of_another_region_is_remote(void **state)
+{
+    (void)state;
+    exchange(MESSAGE_HEALTH, HEAD "X-Artemis-Region: y\r\nContent-Length: 2\r\n\r\n", 0, "OK");
+    assert_true(node.has_remote_peer);
+    node.responses = 0;
+    exchange(MESSAGE_HEALTH, HEAD "X-Artemis-Region: x\r\nContent-Length: 2\r\n\r\n", 0, "OK");
+    assert_false(node.has_remote_peer);
+    node.responses = 0;
+    exchange(MESSAGE_HEALTH, HEAD "Content-Length: 2\r\n\r\n", 0, "OK");
+    assert_false(node.has_remote_peer);
+}
+
+enum { SMALL = 100, LARGE = 500 }; /* buckets: bodies of 300 and 1,900 bytes */
+
+static void exchange_list(uint32_t buckets, bool is_remote)
+{
+    node.responses = 0;
+    node.buckets = buckets;
+    node.is_remote = is_remote;
+    exchange(MESSAGE_LIST, HEAD "\r\n{\"instance_keys\":[", 0, "]}");
+    assert_int_equal(node.result, SEND_DELIVERED);
+}
+
+static bool is_compressed(void)
+{
+    return strstr(fake.request, "Content-Encoding: gzip") != NULL;
+}
+
+static bool accepts_gzip(void)
+{
+    return strstr(fake.request, "Accept-Encoding: gzip") != NULL;
+}
+
+static void smaller_messages_to_a_remote_peer_are_compressed(void **state)
+{
+    (void)state;
+    exchange_list(SMALL, false);
+    assert_false(is_compressed());
+    assert_true(node.sent_bytes > SMALL);
+    assert_int_equal(node.received_bytes, strlen("{\"instance_keys\":[]}"));
+    exchange_list(LARGE, false);
+    assert_true(is_compressed());
+    assert_true(accepts_gzip());
+    exchange_list(SMALL, true);
+    assert_true(is_compressed());
+    assert_true(accepts_gzip());
+}
+
+static void nothing_is_compressed_for_a_remote_peer_without_gzip(void **state)
+{
+    close_node(state);
+    create_node(false);
+    exchange_list(LARGE, true);
+    assert_false(is_compressed());
+    assert_false(accepts_gzip());
+    exchange_list(LARGE, false);
+    assert_true(is_compressed());
+}
+
 static void response_of_some_length_is_read(void **state)
 {
     (void)state;
@@ -401,6 +479,9 @@ int main(void)
         TEST(hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown),
         TEST(names_of_a_peer_are_accepted_if_they_are_text),
         TEST(names_of_a_peer_that_are_not_text_are_ignored),
+        TEST(peer_of_another_region_is_remote),
+        TEST(smaller_messages_to_a_remote_peer_are_compressed),
+        TEST(nothing_is_compressed_for_a_remote_peer_without_gzip),
         TEST(response_of_some_length_is_read),
         TEST(response_longer_than_its_message_allows_is_aborted),
         TEST(list_response_has_no_length_limit),
