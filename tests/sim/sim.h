@@ -27,7 +27,7 @@
  *   1  agreement: after the faults all nodes hold the same records
  *   2  no lost registration
  *   3  no resurrection; a lease that is not renewed ends
- *   4  no eviction of living instances
+ *   4  no eviction of living instances; their leases are renewed long before they end
  *   5  bounded memory: the outbox
  *   6  a node that becomes ready serves what every living node serves, guarded leases included
  *   7  the last acknowledged change of a client is the final one, whichever nodes it used, if it
@@ -57,6 +57,10 @@ enum {
     MAX_CLOCK_SKEW_MS = 3600 * 1000, /* nodes may start with clocks that are further apart */
     ANTI_ENTROPY_MS = 4000,
     BATCH_INTERVAL_MS = 250,
+    REMOTE_BATCH_MS = 1000,
+    TRAVEL_MS = 20,       /* of a message, beside delays */
+    REGION_DELAY_MS = 75, /* of each message between two regions: a round trip takes 150 ms */
+    CALL_INTERVAL_MS = TTL_MS / 4, /* at which a client renews */
     HEALTH_INTERVAL_MS = 5000,
     TIMEOUT_MS = 3000,
     EXPIRE_TICK_MS = 100,
@@ -87,7 +91,8 @@ struct sim_stored {
 /* A node. */
 struct sim_node {
     uint32_t id;
-    bool is_legacy; /* an older Artemis: it knows no stamps */
+    bool is_legacy;  /* an older Artemis: it knows no stamps */
+    uint32_t region; /* the peers of other regions are remote */
     char name[8];
     uint32_t life; /* number of its processes so far */
     bool running;
@@ -177,6 +182,7 @@ enum sim_fault {
     FAULT_COLD = 1 << 6,    /* a node, or all, crash and start while they reach no ready peer */
     FAULT_AHEAD = 1 << 7,   /* a node starts with a clock that is ahead, and crashes soon */
     FAULT_THIRD = 1 << 8,   /* a node gets an old change of a third node, and both crash */
+    FAULT_REGION = 1 << 9,  /* the links between two regions are cut */
     FAULTS_ALL =
         FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH | FAULT_PAUSE | FAULT_CLOCK | FAULT_NETWORK,
 };
@@ -205,10 +211,11 @@ struct sim_settings {
     uint32_t revisions_percent; /* of the changes carry the client's revision */
     uint64_t call_timeout_ms;
     uint32_t late_messages_percent; /* of the messages between nodes and of their responses */
-    uint32_t actions_percent;       /* of the turns in which a client does not only renew */
-    bool toggles;                   /* clients alternate between two contents at different nodes */
-    bool toggles_grow;              /* new contents instead */
-    bool returns;                   /* clients that died or unregistered return */
+    bool messages_are_late;   /* the same, also of those that were sent before the faults end */
+    uint32_t actions_percent; /* of the turns in which a client does not only renew */
+    bool toggles;             /* clients alternate between two contents at different nodes */
+    bool toggles_grow;        /* new contents instead */
+    bool returns;             /* clients that died or unregistered return */
     uint32_t guard_percent_of_seeds;
     uint64_t guard_max_ms;
     uint32_t grace_percent_of_seeds;

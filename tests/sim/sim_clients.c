@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 enum {
-    CALL_INTERVAL_MS = TTL_MS / 4,
     RETRY_MS = 400,
     TOGGLE_MS = 30, /* at most, until the next change */
 };

@@ -60,6 +60,15 @@ static void isolate(struct sim *sim, uint32_t node, uint64_t for_ms)
     }
 }
 
+/* A region that is cut off: all links between two regions. */
+static void cut_regions(struct sim *sim, uint64_t for_ms)
+{
+    for (uint32_t a = 0; a < sim->node_count; a++)
+        for (uint32_t b = 0; b < sim->node_count; b++)
+            if (sim->nodes[a].region != sim->nodes[b].region)
+                cut_link(sim, a, b, for_ms);
+}
+
 /* --- nodes ------------------------------------------------------------------------------------ */
 
 static void on_restart(struct sim *sim, void *context, uint32_t id, uint32_t life)
@@ -313,7 +322,7 @@ static enum sim_fault choose_fault(struct sim *sim)
 {
     static const enum sim_fault weighted[] = {
         FAULT_LINK,  FAULT_LINK,    FAULT_LINK, FAULT_ISOLATE, FAULT_CRASH, FAULT_PAUSE,
-        FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD, FAULT_AHEAD,   FAULT_THIRD,
+        FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD, FAULT_AHEAD,   FAULT_THIRD, FAULT_REGION,
     };
     enum sim_fault fault;
     do
@@ -353,6 +362,9 @@ static void start_fault(struct sim *sim, enum sim_fault fault)
         break;
     case FAULT_COLD:
         start_cold(sim, one, for_ms);
+        break;
+    case FAULT_REGION:
+        cut_regions(sim, for_ms);
         break;
     case FAULT_THIRD:
         start_third(sim, one, other);

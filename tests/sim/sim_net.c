@@ -253,6 +253,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         transfer->health = (struct health_response){
             .is_self = transfer->from == transfer->to,
             .is_legacy = transfer->is_legacy,
+            .is_remote = node->region != sim->nodes[transfer->from].region,
             .is_ready = replicator_is_ready(node->replicator),
             .is_comparing = !node->is_ready && node->ready_ms >= node->started_ms,
             .epoch = (uint64_t)node->id << 32 | node->life,
@@ -296,7 +297,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
 
 static uint64_t travel_ms(struct sim *sim, uint32_t from, uint32_t to)
 {
-    uint64_t ms = 1 + sim_random(sim, 20) + sim->links[from][to].delay_ms;
+    uint64_t ms = 1 + sim_random(sim, TRAVEL_MS) + sim->links[from][to].delay_ms;
     if (sim_chance(sim, 10))
         ms += sim_random(sim, sim->delay_max_ms + 1);
     if (from != to && sim_chance(sim, sim->settings.late_messages_percent))

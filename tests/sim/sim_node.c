@@ -198,6 +198,7 @@ static void create_replicator(struct sim *sim, struct sim_node *node)
     struct replicator_options options = {
         .batch_size = 4,
         .batch_interval_ms = BATCH_INTERVAL_MS,
+        .remote_batch_ms = REMOTE_BATCH_MS,
         .max_retries = 3,
         .anti_entropy_ms = ANTI_ENTROPY_MS,
         .fetch_max = sim->fetch_max,

@@ -12,6 +12,7 @@ enum {
     /* A node that changes could reach for this long must have them: the longest backoff, the probe
      * of a peer that was down, two intervals of anti-entropy, a TTL and some timeouts. */
     CONVERGENCE_MS = BACKOFF_MAX_MS + DOWN_PROBE_MS + 2 * ANTI_ENTROPY_MS + TTL_MS + 3 * TIMEOUT_MS,
+    BATCH_TRAVELS = 2 * 4 + 1, /* four messages with their responses, and the one of the renewal */
     FORGOTTEN_MS = TIMEOUT_MS + 2000, /* time until an unregistration is on every node, */
     DETOUR_MS = 2 * ANTI_ENTROPY_MS + TIMEOUT_MS,      /* and longer by way of another node */
     STAMPS_KNOWN_MS = HEALTH_INTERVAL_MS + TIMEOUT_MS, /* a health check, and its repetition */
@@ -201,6 +202,48 @@ static void check_live_instances(struct sim *sim)
     }
 }
 
+/* The two nodes have reached each other directly for this long. */
+static bool are_connected_for(const struct sim *sim, uint32_t a, uint32_t b, uint64_t for_ms)
+{
+    uint64_t since_ms = sim->connected_since_ms[a][b];
+    return since_ms && sim->now_ms - since_ms >= for_ms;
+}
+
+/* The age that a lease has at most at another node while its client renews it. The renewal waits
+ * for the intervals of the client and of the batch, for the response to the batch before, and for
+ * those to batches of 4, 8 and 16 renewals, while the batches grow. */
+static uint64_t lease_age_max_ms(const struct sim *sim, uint32_t from, uint32_t to)
+{
+    bool is_remote = sim->nodes[from].region != sim->nodes[to].region;
+    uint64_t batch_ms = BATCH_INTERVAL_MS + (is_remote ? REMOTE_BATCH_MS : 0);
+    uint64_t travel_ms = TRAVEL_MS + sim->delay_max_ms + sim->links[from][to].delay_ms;
+    return CALL_INTERVAL_MS + batch_ms + BATCH_TRAVELS * travel_ms + 2 * CLOCKS_APART_MS;
+}
+
+/* Invariant 4. Otherwise each lease would be checked with all peers. */
+static void check_lease_ages(struct sim *sim)
+{
+    uint64_t for_ms = convergence_ms(sim);
+    for (uint32_t i = 0; i < sim->client_count; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (sim->settings.messages_are_late || !client_is_steady(sim, client, for_ms))
+            continue;
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            const struct sim_node *node = &sim->nodes[n];
+            struct record_copy copy;
+            if (node->is_legacy || !are_connected_for(sim, client->node, n, for_ms) ||
+                !registry_read_key(node->registry, instance_key_packed(&client->key), &copy))
+                continue;
+            uint64_t age_ms = node_now(sim, node).mono_ms - copy.touched_ms;
+            uint64_t max_ms = lease_age_max_ms(sim, client->node, n);
+            record_copy_unref(&copy);
+            if (age_ms > max_ms)
+                sim_fail(sim, 4, (int)i, "i%u renews at n%u, but its lease at %s is %llu ms old", i,
+                         client->node, node->name, (unsigned long long)age_ms);
+        }
+    }
+}
+
 static void note_held(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t i = 0; i < sim->client_count; i++) {
@@ -246,13 +289,6 @@ static void check_stamps_grow(struct sim *sim, struct sim_node *node)
 static bool may_be_forgotten(const struct sim_client *client)
 {
     return client->ack_node_crashed || client->ack_node_clock_late;
-}
-
-/* The two nodes have reached each other directly for this long. */
-static bool are_connected_for(const struct sim *sim, uint32_t a, uint32_t b, uint64_t for_ms)
-{
-    uint64_t since_ms = sim->connected_since_ms[a][b];
-    return since_ms && sim->now_ms - since_ms >= for_ms;
 }
 
 /* Health responses carry the highest stamp. While a node does not know it, what it accepts may
@@ -332,6 +368,18 @@ static bool extends_leases(const struct sim *sim, const struct sim_node *node)
            sim->now_ms - node->continued_ms < TTL_MS + leftover_ms(sim);
 }
 
+/* The node extends them, or has started since and may have copied them. */
+static bool has_extended_leases(const struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        const struct sim_node *other = &sim->nodes[n];
+        bool is_source = other == node || node->started_ms >= other->continued_ms;
+        if (is_source && extends_leases(sim, other))
+            return true;
+    }
+    return false;
+}
+
 /* Invariant 3: a lease ends one TTL after the last call that any node executed, whatever is in
  * transit. The guard keeps leases longer, and a legacy node sends no ages. A node that is not ready
  * serves nobody, and its comparison may take the record from a node that is still checking. If the
@@ -350,8 +398,8 @@ static void check_ended_leases(struct sim *sim)
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
             if (!node->is_legacy && node->is_ready &&
-                oracle_has_reached(sim, n, n, leftover_ms(sim)) && !extends_leases(sim, node) &&
-                content_at(node, client))
+                oracle_has_reached(sim, n, n, leftover_ms(sim)) &&
+                !has_extended_leases(sim, node) && content_at(node, client))
                 sim_fail(sim, 3, (int)i,
                          "i%u died, and its last call was %llu ms ago, but n%u "
                          "still has it",
@@ -387,6 +435,7 @@ static void on_check(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)b;
     oracle_update_reachability(sim);
     check_live_instances(sim);
+    check_lease_ages(sim);
     check_stamps_are_known(sim);
     check_unregistered(sim);
     check_ended_leases(sim);

@@ -80,6 +80,17 @@ static void link_bridge(struct sim *sim)
     remove_links_except(sim, is_bridge);
 }
 
+/* Two full meshes, and links between all of their nodes that are slower. */
+static void link_regions(struct sim *sim)
+{
+    for (uint32_t n = 0; n < sim->node_count; n++)
+        sim->nodes[n].region = n < (sim->node_count + 1) / 2 ? 0 : 1;
+    for (uint32_t a = 0; a < sim->node_count; a++)
+        for (uint32_t b = 0; b < sim->node_count; b++)
+            if (sim->nodes[a].region != sim->nodes[b].region)
+                sim->links[a][b].delay_ms = REGION_DELAY_MS;
+}
+
 /* Three nodes with slow links, one of which is missing: the lease check of n2 for a client of n0
  * goes by n1. */
 static void link_slow(struct sim *sim)
@@ -221,12 +232,25 @@ static void guard_gradual(struct sim *sim)
 static void late_messages(struct sim *sim)
 {
     sim->settings.late_messages_percent = 3;
+    sim->settings.messages_are_late = true;
     sim->settings.extra_ms = LATE_MAX_MS;
 }
 
 static void transit(struct sim *sim)
 {
     sim->settings.faults |= FAULT_PAUSE;
+}
+
+static void regions(struct sim *sim)
+{
+    sim->settings.faults |= FAULT_REGION;
+    sim->settings.delay_max_ms = 20;
+}
+
+static void regions_and_faults(struct sim *sim)
+{
+    plain(sim);
+    sim->settings.faults |= FAULT_REGION;
 }
 
 static void legacy(struct sim *sim)
@@ -349,6 +373,10 @@ static const struct world {
     {"cold", "nodes start while they reach no peer with data", NULL, true, cold, NULL, false, 1},
     {"retention", "nodes return after the tombstones have ended", NULL, true, retention, NULL,
      false, 1},
+    {"regions", "two regions with 150 ms between them, and all links between them are cut", NULL,
+     true, regions, link_regions, false, 1},
+    {"regions-all", "as regions, and the faults of plain", NULL, true, regions_and_faults,
+     link_regions, false, 1},
     {"ahead", "a node with a clock that is ahead issues stamps, and crashes", NULL, true, ahead,
      NULL, false, 1},
     {"stored", "as plain, and nodes keep their records over crashes and stops", NULL, true, stored,
