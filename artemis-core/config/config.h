@@ -105,7 +105,14 @@ struct config {
         struct {
             uint32_t batch_ms; /* 0: the default */
             bool gzip;
-        } remote;                      /* peers of other regions */
+        } remote; /* peers of other regions */
+        struct {
+            struct config_list endpoints; /* as peers */
+            char prefix[CONFIG_TEXT_BYTES];
+            char credentials_file[CONFIG_TEXT_BYTES], token_file[CONFIG_TEXT_BYTES]; /* "": none */
+            char ca[CONFIG_TEXT_BYTES], cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES];
+            uint32_t ttl_secs;
+        } etcd;
         char token[CONFIG_TEXT_BYTES]; /* "": none is sent */
         char token_file[CONFIG_TEXT_BYTES];
     } cluster;

@@ -145,6 +145,31 @@ static enum error check_seeds(const struct config *config, struct config_problem
                               config_source_of(config, "cluster.provider"));
 }
 
+static enum error check_etcd(const struct config *config, struct config_problem *problem)
+{
+    const char *credentials = config->cluster.etcd.credentials_file;
+    const char *token = config->cluster.etcd.token_file;
+    bool has_cert = config->cluster.etcd.cert[0];
+    if (config_has_provider(config, "etcd") && config->cluster.etcd.endpoints.count == 0)
+        return config_problem_set(problem,
+                                  "%s: cluster.provider: etcd needs cluster.etcd.endpoints, "
+                                  "which is not set",
+                                  config_source_of(config, "cluster.provider"));
+    if (has_cert != (config->cluster.etcd.key[0] != '\0'))
+        return config_problem_set(
+            problem, "%s: cluster.etcd.%s: needs cluster.etcd.%s, which is not set",
+            config_source_of(config, has_cert ? "cluster.etcd.cert" : "cluster.etcd.key"),
+            has_cert ? "cert" : "key", has_cert ? "key" : "cert");
+    if (!credentials[0] || !token[0])
+        return ERR_NONE;
+    return config_problem_set(
+        problem,
+        "%s: cluster.etcd.token_file: cluster.etcd.credentials_file is set too (%s); set one of "
+        "them",
+        config_source_of(config, "cluster.etcd.token_file"),
+        config_source_of(config, "cluster.etcd.credentials_file"));
+}
+
 /* --- the advertised address ------------------------------------------------------------------- */
 
 /* Whether HOST:PORT is every interface: 0.0.0.0, [::] or another form of them. */
@@ -278,6 +303,8 @@ enum error config_validate(struct config *config, struct config_problem *problem
         error = check_dns(config, problem);
     if (!error)
         error = check_seeds(config, problem);
+    if (!error)
+        error = check_etcd(config, problem);
     return error ? error : config_listeners_check(config, problem);
 }
 
@@ -285,7 +312,8 @@ enum error config_validate(struct config *config, struct config_problem *problem
 static bool has_peers(const struct config *config)
 {
     return (config_has_provider(config, "static") && config->cluster.peers.count > 0) ||
-           config_has_provider(config, "dns") || config_has_provider(config, "registry");
+           config_has_provider(config, "dns") || config_has_provider(config, "registry") ||
+           config_has_provider(config, "etcd");
 }
 
 /* Settings of a provider that does not run. */
@@ -298,6 +326,7 @@ static void warn_about_providers(const struct config *config, struct text *out)
         {"static", "cluster.peers", config->cluster.peers.count > 0},
         {"dns", "cluster.dns.names", config->cluster.dns.names.count > 0},
         {"registry", "cluster.seeds", config->cluster.seeds.count > 0},
+        {"etcd", "cluster.etcd.endpoints", config->cluster.etcd.endpoints.count > 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (config->cluster.enabled && rows[i].is_set &&

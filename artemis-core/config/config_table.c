@@ -29,7 +29,7 @@
 
 enum { DAY_SECS = 24 * 60 * 60 };
 
-static const char *const providers[] = {"static", "dns", "registry", NULL};
+static const char *const providers[] = {"static", "dns", "registry", "etcd", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -92,7 +92,8 @@ const struct config_setting config_settings[] = {
      .description =
          "Sources of the list of nodes, one word or a list of them; a node that one of "
          "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`, "
-         "`registry` are `cluster.seeds` and the nodes that have registered."},
+         "`registry` are `cluster.seeds` and the nodes that have registered, `etcd` are the nodes "
+         "that have registered at `cluster.etcd.endpoints`."},
     {ROW(cluster, seeds), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none", .reloadable = true,
      .description =
@@ -123,6 +124,31 @@ const struct config_setting config_settings[] = {
     {SWITCH(cluster, remote.gzip, "true"),
      .description = "Whether messages to peers of other regions, and their responses, are "
                     "compressed."},
+    {ROW(cluster, etcd.endpoints), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1,
+     .max = 65535, .default_value = "", .default_note = "none",
+     .description =
+         "Addresses of the members of etcd for the provider `etcd`: one is used, and the "
+         "next one after a failure. Without a scheme it is http."},
+    {NAME(cluster, etcd.prefix, "/artemis"),
+     .description = "Prefix of the keys in etcd: a node has the key PREFIX/NODE_ID. Each cluster "
+                    "needs its own."},
+    {FILE_PATH(cluster, etcd.credentials_file),
+     .description = "File with the user of etcd and the password, one line like USER:PASSWORD. It "
+                    "is read at each login."},
+    {FILE_PATH(cluster, etcd.token_file),
+     .description =
+         "File with a token that is sent to etcd, instead of a user. It is read for each "
+         "request."},
+    {FILE_PATH(cluster, etcd.ca),
+     .description = "Certificates of the authorities that sign the certificates of etcd, a PEM "
+                    "file; without it, those of the system. For endpoints with https."},
+    {FILE_PATH(cluster, etcd.cert),
+     .description = "Certificate of this node for etcd, a PEM file with the chain."},
+    {FILE_PATH(cluster, etcd.key),
+     .description = "Private key of `cluster.etcd.cert`, a PEM file without a password."},
+    {NUMBER(cluster, etcd.ttl_secs, 2, 3600, "10"),
+     .description = "How long a node that does not renew its lease in etcd stays registered, in "
+                    "seconds. It renews three times in that time."},
     {NUMBER(cluster, expected_nodes, 0, 65, "0"), .default_note = "not set", .reloadable = true,
      .description =
          "Number of nodes, this one included, that the cluster should have. While fewer are up and "

@@ -229,6 +229,8 @@ static void write_provider(struct json_writer *w, const struct provider_status *
         jw_name(w, "failing_since");
         jw_rfc3339(w, provider->failing_since_wall_ms);
     }
+    if (provider->warning[0])
+        named_string(w, "warning", provider->warning);
     jw_close(w, '}');
 }
 

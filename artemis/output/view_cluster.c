@@ -220,24 +220,37 @@ static void print_size(const json_t *root, FILE *out)
                 count_of(root, "nodes_up", up), count_of(root, "expected_nodes", expected));
 }
 
-/* The membership providers that fail. */
-static void print_failing_providers(const json_t *root, FILE *out)
+static void print_failing_provider(const json_t *provider, FILE *out)
 {
     char scratch[TABLE_SCRATCH_MAX];
+    fputs(" fails since ", out);
+    terminal_text_print(out, call_response_text(provider, "failing_since"), 0);
+    fprintf(out, "; its last list, of %s, stays: ", count_of(provider, "members", scratch));
+    terminal_text_print(out, call_response_text(provider, "problem"), 0);
+}
+
+static void print_provider(const json_t *provider, FILE *out)
+{
+    const char *warning = call_response_text(provider, "warning");
+    bool is_failing = strcmp(call_response_text(provider, "state"), "failing") == 0;
+    if (!is_failing && !warning[0])
+        return;
+    fputs("membership provider ", out);
+    terminal_text_print(out, call_response_text(provider, "name"), 0);
+    if (is_failing)
+        print_failing_provider(provider, out);
+    else
+        fputs(" warns: ", out), terminal_text_print(out, warning, 0);
+    fputc('\n', out);
+}
+
+/* The membership providers that fail or warn. */
+static void print_providers(const json_t *root, FILE *out)
+{
     const json_t *providers =
         call_response_field(call_response_field(root, "membership"), "providers");
-    for (size_t i = 0; i < json_array_size(providers); i++) {
-        const json_t *provider = json_array_get(providers, i);
-        if (strcmp(call_response_text(provider, "state"), "failing") != 0)
-            continue;
-        fputs("membership provider ", out);
-        terminal_text_print(out, call_response_text(provider, "name"), 0);
-        fputs(" fails since ", out);
-        terminal_text_print(out, call_response_text(provider, "failing_since"), 0);
-        fprintf(out, "; its last list, of %s, stays: ", count_of(provider, "members", scratch));
-        terminal_text_print(out, call_response_text(provider, "problem"), 0);
-        fputc('\n', out);
-    }
+    for (size_t i = 0; i < json_array_size(providers); i++)
+        print_provider(json_array_get(providers, i), out);
 }
 
 void view_cluster(const json_t *root, FILE *out, size_t columns_max)
@@ -248,7 +261,7 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     if (count_others(peers) == 0) {
         fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
         print_size(root, out);
-        print_failing_providers(root, out);
+        print_providers(root, out);
         return;
     }
     const struct table table = {
@@ -263,5 +276,5 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     fputc('\n', out);
     print_summary(peers, out);
     print_size(root, out);
-    print_failing_providers(root, out);
+    print_providers(root, out);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-core/config/config_value.h"
 #include "artemis-server/cluster/providers/member_address.h"
 
 enum error member_record_create(const struct config *config, const char *peer_url,
@@ -26,15 +25,11 @@ enum error member_record_create(const struct config *config, const char *peer_ur
 static bool read_url(const struct instance *instance, const struct config *config,
                      char url[MEMBER_URL_BYTES])
 {
-    static const char *const schemes[] = {"https://", "http://"};
     struct slice text = instance_text(instance, FIELD_URL);
     if (text.size >= MEMBER_URL_BYTES)
         return false;
     snprintf(url, MEMBER_URL_BYTES, "%.*s", (int)text.size, text.data);
-    for (size_t i = 0; i < (config->cluster.tls.cert[0] ? 1 : 2); i++)
-        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-            return config_value_is_address(url + strlen(schemes[i]));
-    return false;
+    return member_address_is_url(config, url);
 }
 
 static bool is_seed(const struct member_sources *sources, struct slice node_id)

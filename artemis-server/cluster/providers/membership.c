@@ -86,6 +86,18 @@ static void on_failure(struct provider *provider, const char *problem)
     pthread_mutex_unlock(&membership->lock);
 }
 
+static void on_warning(struct provider *provider, const char *text)
+{
+    struct membership *membership = provider->owner;
+    pthread_mutex_lock(&membership->lock);
+    struct provider_status *status = &part_of(membership, provider)->status;
+    snprintf(status->warning, sizeof(status->warning), "%s", text);
+    pthread_mutex_unlock(&membership->lock);
+    if (text[0])
+        log_event(LOG_LEVEL_WARN, "membership provider warns",
+                  LOG_TEXT("provider", provider->kind->name), LOG_TEXT("reason", text));
+}
+
 /* --- the providers ---------------------------------------------------------------------------- */
 
 static void add(struct membership *membership, const struct provider_kind *kind,
@@ -98,7 +110,8 @@ static void add(struct membership *membership, const struct provider_kind *kind,
                                        .node = node,
                                        .owner = membership,
                                        .on_members = on_members,
-                                       .on_failure = on_failure};
+                                       .on_failure = on_failure,
+                                       .on_warning = on_warning};
 }
 
 void membership_init_with(struct membership *membership, const struct provider_kind *const kinds[],
@@ -118,7 +131,7 @@ void membership_init_with(struct membership *membership, const struct provider_k
 }
 
 static const struct provider_kind *const all_kinds[] = {&provider_static, &provider_dns,
-                                                        &provider_registry};
+                                                        &provider_registry, &provider_etcd};
 enum { KINDS = sizeof(all_kinds) / sizeof(all_kinds[0]) };
 
 void membership_init(struct membership *membership, const struct config *config,

@@ -28,6 +28,7 @@ struct provider_status {
     bool has_published;
     size_t members;                       /* in its last list */
     char problem[PROVIDER_PROBLEM_BYTES]; /* "": it does not fail */
+    char warning[PROVIDER_PROBLEM_BYTES]; /* what should be changed; "": nothing */
     uint64_t failing_since_wall_ms;       /* while it fails */
     uint64_t failures;                    /* since the start */
 };

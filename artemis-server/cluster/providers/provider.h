@@ -4,9 +4,9 @@
  *
  * From start to stop a provider calls provider_publish with its whole list whenever it has changed,
  * provider_fail when it cannot read it, or a part of it, and provider_recover when it can again. A
- * failure changes no list. It publishes or fails soon after its start, and may do so before start
- * returns. Any thread may call these, one at a time for each provider. membership.h runs the
- * providers and merges their lists.
+ * failure changes no list. With provider_warn it reports what an operator should change. It
+ * publishes or fails soon after its start, and may do so before start returns. Any thread may call
+ * these, one at a time for each provider. membership.h runs the providers and merges their lists.
  *
  * A provider with I/O has a thread of its own, and a pure module that decides.
  */
@@ -42,10 +42,11 @@ struct provider {
     const struct config *config;      /* borrowed */
     const struct provider_node *node; /* borrowed */
     void *state;                      /* of the provider */
-    void *owner;                      /* of the two calls, which the owner sets */
+    void *owner;                      /* of the three calls, which the owner sets */
     void (*on_members)(struct provider *provider, const struct member_list *members,
                        const char *reason);
     void (*on_failure)(struct provider *provider, const char *problem); /* NULL: it has ended */
+    void (*on_warning)(struct provider *provider, const char *text);    /* "": it has ended */
 };
 
 /* `reason` says in a few words what has changed the list. */
@@ -67,9 +68,16 @@ static inline void provider_recover(struct provider *provider)
     provider->on_failure(provider, NULL);
 }
 
+/* `text` says for operators what works but should be changed; "": nothing any more. */
+static inline void provider_warn(struct provider *provider, const char *text)
+{
+    provider->on_warning(provider, text);
+}
+
 extern const struct provider_kind provider_static;   /* cluster.peers */
 extern const struct provider_kind provider_dns;      /* cluster.dns.names */
 extern const struct provider_kind provider_registry; /* cluster.seeds, and the nodes in the store */
+extern const struct provider_kind provider_etcd;     /* cluster.etcd */
 /* Whether `static` accepts cluster.peers: ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: an address is too
  * long. */
 MUST_USE enum error provider_static_check(const struct config *config);

@@ -230,37 +230,40 @@ static bool add_header(struct provider_http_call *call, const char *header)
     return longer;
 }
 
-/* Appends the secret of the token file, without the blanks around it. */
-static bool read_token(struct provider_http_call *call, struct text *out)
+bool provider_http_read_secret(const char *path, char out[PROVIDER_HTTP_SECRET_BYTES],
+                               char problem[PROVIDER_HTTP_PROBLEM_BYTES])
 {
-    char data[PROVIDER_HTTP_SECRET_BYTES];
-    const char *path = call->http->options.token_file;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, data, sizeof(data) - 1);
+    ssize_t size = fd < 0 ? -1 : read(fd, out, PROVIDER_HTTP_SECRET_BYTES - 1);
     const char *reason = size < 0 ? strerror(errno) : NULL;
     if (fd >= 0)
         close(fd);
-    data[size < 0 ? 0 : size] = '\0';
-    const char *token = data + strspn(data, BLANKS);
-    size_t token_size = strcspn(token, BLANKS);
-    if (!reason && (token_size == 0 || token[token_size + strspn(token + token_size, BLANKS)]))
-        reason = "the file must have one token";
+    if (size < 0)
+        size = 0;
+    while (size > 0 && strchr(BLANKS, out[size - 1]))
+        size--;
+    out[size] = '\0';
+    size_t blanks = strspn(out, BLANKS);
+    memmove(out, out + blanks, (size_t)size - blanks + 1);
+    if (!reason && (!out[0] || strpbrk(out, "\r\n")))
+        reason = "the file must have one line";
     if (reason)
-        snprintf(call->problem, sizeof(call->problem), "%.*s: %s", URL_SHOWN_BYTES_MAX, path,
+        snprintf(problem, PROVIDER_HTTP_PROBLEM_BYTES, "%.*s: %s", URL_SHOWN_BYTES_MAX, path,
                  reason);
-    text_append(out, token, token_size);
     return !reason;
 }
 
 static bool add_token(struct provider_http_call *call)
 {
+    char secret[PROVIDER_HTTP_SECRET_BYTES];
     struct text header = {0};
-    if (!call->http->options.token_file[0])
+    const struct provider_http_options *options = &call->http->options;
+    if (!options->token_file[0])
         return true;
-    text_append_string(&header, call->http->options.token_prefix);
-    bool is_added = read_token(call, &header);
-    if (is_added)
-        is_added = add_header(call, text_string(&header)) && !text_failed(&header);
+    if (!provider_http_read_secret(options->token_file, secret, call->problem))
+        return false;
+    text_printf(&header, "%s%s", options->token_prefix, secret);
+    bool is_added = add_header(call, text_string(&header)) && !text_failed(&header);
     text_free(&header);
     return is_added;
 }

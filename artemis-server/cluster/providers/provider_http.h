@@ -75,3 +75,7 @@ void provider_http_run(struct provider_http *http, uint64_t timeout_ms);
 void provider_http_wake(struct provider_http *http); /* any thread */
 /* The value of a response header, within on_end; NULL: there is none. */
 const char *provider_http_header(const struct provider_http_response *response, const char *name);
+/* Reads a file of one line, which is a secret, without the blanks around it. On failure, `problem`
+ * is written. */
+bool provider_http_read_secret(const char *path, char out[PROVIDER_HTTP_SECRET_BYTES],
+                               char problem[PROVIDER_HTTP_PROBLEM_BYTES]);

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/servers/dns_server.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/servers/cluster.h"
-#include "tests/support/wait.h"
+#include "tests/support/servers/program.h"
 
 static const char program[] = "/usr/sbin/dnsmasq";
 
@@ -21,7 +15,7 @@ enum { ARGS_MAX = 32, SERVICE_BYTES = 128 };
 
 bool dns_server_is_installed(void)
 {
-    return access(program, X_OK) == 0;
+    return program_is_installed(program);
 }
 
 void dns_server_plan(struct dns_server *server)
@@ -29,32 +23,6 @@ void dns_server_plan(struct dns_server *server)
     *server = (struct dns_server){.port = cluster_choose_port()};
     snprintf(server->address, sizeof server->address, "127.0.0.1:%u", server->port);
     temp_folder_make(&server->folder);
-}
-
-static bool accepts(void *context)
-{
-    const struct dns_server *server = context;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server->port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    bool is_open = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    close(fd);
-    return is_open;
-}
-
-static pid_t spawn(const char *const args[])
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid > 0)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char *copy[ARGS_MAX + 1] = {NULL};
-    for (size_t i = 0; args[i]; i++)
-        copy[i] = strdup(args[i]);
-    execv(program, copy);
-    _exit(127);
 }
 
 void dns_server_start(struct dns_server *server, const char *hosts, const char *const services[])
@@ -87,9 +55,7 @@ void dns_server_start(struct dns_server *server, const char *hosts, const char *
         snprintf(service[i], SERVICE_BYTES, "--srv-host=%s", services[i]);
         args[count++] = service[i];
     }
-    server->pid = spawn(args);
-    if (!wait_until(accepts, server, wait_deadline_ms()))
-        fail_msg("%s does not listen on %s", program, server->address);
+    server->pid = program_start(args, server->port, NULL);
 }
 
 void dns_server_set_hosts(struct dns_server *server, const char *hosts)
@@ -100,11 +66,7 @@ void dns_server_set_hosts(struct dns_server *server, const char *hosts)
 
 void dns_server_stop(struct dns_server *server)
 {
-    if (server->pid <= 0)
-        return;
-    kill(server->pid, SIGKILL);
-    waitpid(server->pid, NULL, 0);
-    server->pid = 0;
+    program_kill(&server->pid);
 }
 
 void dns_server_free(struct dns_server *server)

@@ -277,6 +277,33 @@ static void cluster_without_peers_is_a_warning(void **state)
     text_free(&warnings);
 }
 
+static void check_etcd_problem(const char *text)
+{
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, text);
+}
+
+static void settings_of_etcd_are_checked(void **state)
+{
+    (void)state;
+    check_set("cluster.provider", "etcd");
+    check_etcd_problem("--set: cluster.provider: etcd needs cluster.etcd.endpoints, which is not "
+                       "set");
+    check_set("cluster.etcd.endpoints", "https://a.x:2379,10.0.0.1:2379");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.etcd.key", "/key.pem");
+    check_etcd_problem("--set: cluster.etcd.key: needs cluster.etcd.cert, which is not set");
+    check_set("cluster.etcd.key", "");
+    check_set("cluster.etcd.cert", "/cert.pem");
+    check_etcd_problem("--set: cluster.etcd.cert: needs cluster.etcd.key, which is not set");
+    check_set("cluster.etcd.key", "/key.pem");
+    check_set("cluster.etcd.token_file", "/token");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.etcd.credentials_file", "/user");
+    check_etcd_problem("--set: cluster.etcd.token_file: cluster.etcd.credentials_file is set too "
+                       "(--set); set one of them");
+}
+
 static void list_without_its_provider_is_a_warning(void **state)
 {
     (void)state;
@@ -301,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(names_of_the_dns_provider_are_checked),
+        TEST(settings_of_etcd_are_checked),
         TEST(registry_with_tls_needs_the_name_of_members),
         TEST(list_without_its_provider_is_a_warning),
         TEST(advertise_addr_defaults_to_listen_addr),

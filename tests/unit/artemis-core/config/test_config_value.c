@@ -165,7 +165,7 @@ static const char *const bad_values[][3] = {
     {"cluster.enabled", "yes", "must be true or false, is \"yes\""},
     {"cluster.enabled", "True", "must be true or false, is \"True\""},
     {"cluster.enabled", "1", "must be true or false, is \"1\""},
-    {"cluster.provider", "dnf", "must be static, dns or registry, is \"dnf\""},
+    {"cluster.provider", "dnf", "must be static, dns, registry or etcd, is \"dnf\""},
     {"cluster.advertise_addr", "h:0", "must be text, HOST:PORT, port 1 to 65535, is \"h:0\""},
     {"cluster.peers", "a:1,", PEERS_RULE "\"\""},
     {"cluster.dns.names", "n.example", NAMES_RULE "\"n.example\""},

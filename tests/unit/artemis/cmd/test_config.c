@@ -18,7 +18,7 @@
 #include "tests/support/cmocka_all.h"
 
 static char file[] = "/tmp/artemis-config-XXXXXX";
-static char output[16384];
+static char output[32768];
 static char complaint[1024];
 
 static void write_file(const char *text)

@@ -136,6 +136,16 @@ static void provider_that_fails_is_shown(void **state)
                           "list, of 2, stays: n.example:1: timeout\\x1b\n");
 }
 
+static void provider_that_warns_is_shown(void **state)
+{
+    (void)state;
+    check_view("{" SELF ",'peers':[],'membership':{'members':0,'providers':[{'name':'etcd',"
+               "'state':'up','members':0,'warning':'an even\\u001b number'}]}}",
+               0,
+               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+                          "membership provider etcd warns: an even\\x1b number\n");
+}
+
 static void cluster_with_too_few_nodes_is_not_healthy(void **state)
 {
     (void)state;
@@ -225,6 +235,7 @@ int main(void)
         cmocka_unit_test(cluster_with_too_few_nodes_is_not_healthy),
         cmocka_unit_test(events_are_a_table),
         cmocka_unit_test(provider_that_fails_is_shown),
+        cmocka_unit_test(provider_that_warns_is_shown),
         cmocka_unit_test(node_without_peers_is_reported),
         cmocka_unit_test(cluster_is_healthy_when_all_are_up_and_ready),
         cmocka_unit_test(span_is_printed_in_its_largest_unit),
