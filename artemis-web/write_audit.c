@@ -55,6 +55,8 @@ static void describe_difference(const struct instance *instance, const struct in
     }
     if (instance_port(instance) != instance_port(other))
         text_printf(out, " port=%u", instance_port(instance));
+    if (instance_weight(instance) != instance_weight(other))
+        text_printf(out, " weight=%u", instance_weight(instance));
     if (revision != instance_client_revision(other))
         text_printf(out, " revision=%llu", (unsigned long long)revision);
     for (size_t cursor = 0; instance_next_metadata(instance, &cursor, &entry);)

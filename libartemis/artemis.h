@@ -209,7 +209,11 @@ struct artemis_instance {
     const char *health_check_url;
     const struct artemis_metadata *metadata;
     size_t metadata_count;
-    const void *reserved[4];
+    /* Share of the traffic in relation to the other instances: 0 to 1,000. In arguments, it is read
+     * if has_weight is set, and is 100 otherwise. In results, both are always set. */
+    uint16_t weight;
+    bool has_weight;
+    const void *reserved[3];
 };
 
 /* Registers the instance and keeps it registered, until artemis_unregister or artemis_close: sends

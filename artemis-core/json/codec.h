@@ -164,6 +164,8 @@ void codec_write_error(struct text *out, enum dialect dialect, enum error error,
                        const char *message);
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance);
+/* Writes the member `weight`, unless it is the default. */
+void codec_write_weight(struct json_writer *w, const struct instance *instance);
 /* Writes the members into an object that is already open. `raw_status`: a status that is not known
  * is written as registered, not as "unknown". */
 void codec_write_instance_members(struct json_writer *w, enum dialect dialect,

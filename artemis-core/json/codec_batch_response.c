@@ -35,6 +35,7 @@ static void write_sent_members(struct json_writer *w, const struct batch *batch,
     if (!batch->keys) {
         write_member(w, item, "port", "port");
         write_member(w, item, "metadata", "metadata");
+        write_member(w, item, "weight", "weight");
     }
     write_member(w, item, "revision", "revision");
 }

@@ -30,17 +30,20 @@ static enum error read_text(const json_t *item, enum instance_field field, enum 
     return ERR_NONE;
 }
 
-static enum error read_port(const json_t *item, int64_t *out, struct field_problem *problem)
+/* instance_create checks the range. *given is false if the member is absent. */
+static enum error read_integer(const json_t *item, const char *name, int max, int64_t *out,
+                               bool *given, struct field_problem *problem)
 {
-    const json_t *value = json_object_get(item, "port");
-    if (!value || json_is_null(value))
+    const json_t *value = json_object_get(item, name);
+    *given = value && !json_is_null(value);
+    if (!*given)
         return ERR_NONE;
     if (!json_is_integer(value)) {
         char excerpt[EXCERPT_BYTES];
         json_excerpt(value, excerpt, sizeof(excerpt));
-        problem->field = "port";
-        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0 to %d, is %s",
-                 PORT_MAX, excerpt);
+        problem->field = name;
+        snprintf(problem->problem, PROBLEM_BYTES, "must be an integer from 0 to %d, is %s", max,
+                 excerpt);
         return ERR_INVALID_FIELD;
     }
     *out = json_integer_value(value);
@@ -152,11 +155,14 @@ enum error item_instance(json_t *item, enum name_casing *names, struct instance 
 {
     struct instance_spec spec = {0};
     struct metadata_buffer buffer;
+    bool has_port;
     enum error error = ERR_NONE;
     for (enum instance_field field = 0; field < TEXT_FIELDS && !error; field++)
         error = read_text(item, field, names, &spec.text[field], problem);
     if (!error)
-        error = read_port(item, &spec.port, problem);
+        error = read_integer(item, "port", PORT_MAX, &spec.port, &has_port, problem);
+    if (!error)
+        error = read_integer(item, "weight", WEIGHT_MAX, &spec.weight, &spec.has_weight, problem);
     if (!error)
         error = item_client_revision(item, &spec.client_revision, problem);
     if (!error)
@@ -225,6 +231,7 @@ enum error item_stamp(const json_t *item, struct wire_record *record, struct fie
     if (json_is_string(origin))
         record->stamp.node_id =
             (struct slice){json_string_value(origin), json_string_length(origin)};
+    record->has_weight = json_is_integer(json_object_get(item, "weight"));
     record->deleted = json_is_true(json_object_get(item, "deleted"));
     record->is_guarded = json_is_true(json_object_get(item, "guarded"));
     record->is_confirming = json_is_true(json_object_get(item, "confirming"));

@@ -83,6 +83,8 @@ void codec_write_peer_key(struct json_writer *w, const struct wire_record *recor
     }
     if (!legacy)
         write_stamp(w, record);
+    if (record->has_weight && record->instance && !legacy)
+        codec_write_weight(w, record->instance);
     jw_close(w, '}');
 }
 

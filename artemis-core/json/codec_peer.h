@@ -30,7 +30,7 @@ enum {
 
 void codec_write_peer_instance(struct json_writer *w, const struct wire_record *record,
                                bool legacy);
-/* Writes the key with stamp, age and deletion. */
+/* Writes the key with stamp, age and deletion; and with the weight, if record->has_weight. */
 void codec_write_peer_key(struct json_writer *w, const struct wire_record *record, bool legacy);
 
 /* --- reading ---------------------------------------------------------------------------------- */

@@ -117,6 +117,15 @@ static void write_field(struct json_writer *w, const struct instance *instance,
     jw_text(w, instance_text(instance, field));
 }
 
+void codec_write_weight(struct json_writer *w, const struct instance *instance)
+{
+    uint32_t weight = instance_weight(instance);
+    if (weight == WEIGHT_DEFAULT)
+        return;
+    jw_name(w, "weight");
+    jw_u64(w, weight);
+}
+
 void codec_write_instance(struct json_writer *w, enum dialect dialect,
                           const struct instance *instance)
 {
@@ -147,6 +156,7 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
     else
         jw_text(w, instance_status_name(status));
     write_metadata(w, dialect, instance);
+    codec_write_weight(w, instance);
     uint64_t client_revision = instance_client_revision(instance);
     if (client_revision) {
         jw_name(w, "revision");

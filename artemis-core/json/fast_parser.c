@@ -104,6 +104,7 @@ static bool take_number(struct cursor *c, uint64_t *out)
 enum {
     MEMBER_PORT = TEXT_FIELDS,
     MEMBER_METADATA,
+    MEMBER_WEIGHT,
     MEMBER_REVISION,
     MEMBER_VERSION,
     MEMBER_ORIGIN,
@@ -147,6 +148,7 @@ static const struct member_name member_names[MEMBERS] = {
     [FIELD_HEALTH_CHECK_URL] = NAMES("health_check_url", "healthCheckUrl"),
     [MEMBER_PORT] = NAME("port"),
     [MEMBER_METADATA] = NAME("metadata"),
+    [MEMBER_WEIGHT] = NAME("weight"),
     [MEMBER_REVISION] = NAME("revision"),
     [MEMBER_VERSION] = NAME("version"),
     [MEMBER_ORIGIN] = NAME("origin"),
@@ -190,6 +192,7 @@ static const uint8_t members_by_letters[SLOTS] = {
     [SLOT('h', 'a')] = FIELD_HEALTH_CHECK_URL + 1,
     [SLOT('p', 'r')] = MEMBER_PORT + 1,
     [SLOT('m', 't')] = MEMBER_METADATA + 1,
+    [SLOT('w', 'i')] = MEMBER_WEIGHT + 1,
     [SLOT('r', 'v')] = MEMBER_REVISION + 1,
     [SLOT('v', 'r')] = MEMBER_VERSION + 1,
     [SLOT('o', 'i')] = MEMBER_ORIGIN + 1,
@@ -249,7 +252,8 @@ static inline size_t take_name(struct cursor *c, enum name_casing *names)
     return member;
 }
 
-static bool take_port(struct cursor *c, int64_t *out)
+/* A port, or a weight. */
+static bool take_int64(struct cursor *c, int64_t *out)
 {
     uint64_t number;
     if (!take_number(c, &number))
@@ -298,9 +302,12 @@ static bool take_value(struct cursor *c, size_t member, struct fast_record *out)
         return take_word(c, SLICE("null"));
     switch (member) {
     case MEMBER_PORT:
-        return take_port(c, &out->spec.port);
+        return take_int64(c, &out->spec.port);
     case MEMBER_METADATA:
         return take_metadata(c, out);
+    case MEMBER_WEIGHT:
+        out->spec.has_weight = true;
+        return take_int64(c, &out->spec.weight);
     case MEMBER_REVISION:
         return take_number(c, &out->spec.client_revision);
     case MEMBER_VERSION:

@@ -25,7 +25,8 @@
 #include "artemis-core/model/wire_record.h"
 
 struct fast_record {
-    struct instance_spec spec; /* of a key: only its texts and the client revision are used */
+    struct instance_spec spec; /* of a key: only its texts, the client revision and
+                                  has_weight are used */
     struct stamp stamp;        /* added by peers, as the next five; zero if absent */
     uint64_t age_ms;
     uint64_t rounds;
@@ -53,6 +54,7 @@ static inline void fast_record_wire(const struct fast_record *fast, struct wire_
     record->stamp = fast->stamp;
     record->age_ms = fast->age_ms;
     record->client_revision = fast->spec.client_revision;
+    record->has_weight = fast->spec.has_weight;
     record->deleted = fast->deleted;
     record->is_guarded = fast->guarded;
     record->is_confirming = fast->confirming;

@@ -143,6 +143,12 @@ static enum error check_spec(const struct instance_spec *spec, struct field_prob
                  (long long)spec->port);
         return ERR_INVALID_FIELD;
     }
+    if (spec->has_weight && (spec->weight < 0 || spec->weight > WEIGHT_MAX)) {
+        problem->field = "weight";
+        snprintf(problem->problem, PROBLEM_BYTES, "must be 0 to %d, is %lld", WEIGHT_MAX,
+                 (long long)spec->weight);
+        return ERR_INVALID_FIELD;
+    }
     if (spec->text[FIELD_URL].size == 0 && spec->text[FIELD_IP].size == 0) {
         problem->field = "url";
         snprintf(problem->problem, PROBLEM_BYTES, "is required where ip is missing");
@@ -242,6 +248,7 @@ static enum instance_status parse_status(struct slice name)
 struct stored_form {
     struct slice text[TEXT_FIELDS];
     enum instance_status status;
+    bool has_weight;
     size_t size; /* of `bytes` */
 };
 
@@ -260,7 +267,9 @@ static void choose_form(const struct instance_spec *spec, struct stored_form *fo
         form->text[FIELD_STATUS].size = 0;
     if (url_is_derived(spec))
         form->text[FIELD_URL].size = 0;
+    form->has_weight = spec->has_weight && spec->weight != WEIGHT_DEFAULT;
     form->size = spec->client_revision ? sizeof(spec->client_revision) : 0;
+    form->size += form->has_weight ? sizeof(uint16_t) : 0;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
         form->size += form->text[field].size;
     for (size_t i = 0; i < spec->metadata_count; i++)
@@ -303,6 +312,12 @@ static char *pack_slice(char *to, struct slice slice)
     return to + slice.size;
 }
 
+static char *pack_weight(char *to, uint16_t weight)
+{
+    memcpy(to, &weight, sizeof(weight));
+    return to + sizeof(weight);
+}
+
 enum error instance_create(const struct instance_spec *spec, struct instance **out,
                            struct field_problem *problem)
 {
@@ -316,7 +331,8 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
         return ERR_NO_MEMORY;
     atomic_init(&made->refs, 1);
     made->port = (uint16_t)spec->port;
-    made->status = form.status & 0x3F;
+    made->status = form.status & 0x1F;
+    made->has_weight = form.has_weight;
     made->has_client_revision = false;
     made->is_sharing = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
@@ -324,6 +340,8 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
     for (enum instance_field place = KEY_FIELDS; place < TEXT_FIELDS; place++) {
         struct slice text = form.text[text_place(place)];
+        if (place == TEXT_FIELDS - 1 && form.has_weight)
+            to = pack_weight(to, (uint16_t)spec->weight);
         if (text.size)
             memcpy(to, text.data, text.size);
         to += text.size;
@@ -389,14 +407,24 @@ static uint16_t end_at(const struct instance *instance, enum instance_field plac
 struct slice instance_text(const struct instance *instance, enum instance_field field)
 {
     enum instance_field place = text_place(field);
+    if (field == FIELD_PROTOCOL)
+        return (struct slice){common_texts(instance),
+                              end_at(instance, place) - common_start(instance)};
     size_t start = place == 0 ? 0 : end_at(instance, place - 1);
-    const char *bytes = field == FIELD_PROTOCOL ? common_texts(instance) : instance->bytes + start;
-    return (struct slice){bytes, end_at(instance, place) - start};
+    return (struct slice){instance->bytes + start, end_at(instance, place) - start};
 }
 
 uint16_t instance_port(const struct instance *instance)
 {
     return instance->port;
+}
+
+uint32_t instance_weight(const struct instance *instance)
+{
+    uint16_t weight = WEIGHT_DEFAULT;
+    if (instance->has_weight)
+        memcpy(&weight, instance->bytes + weight_start(instance), sizeof(weight));
+    return weight;
 }
 
 enum instance_status instance_status(const struct instance *instance)
@@ -460,7 +488,7 @@ bool instance_equal(const struct instance *a, const struct instance *b)
     if (a == b)
         return true;
     if (a->size != b->size || a->port != b->port || a->status != b->status ||
-        a->metadata_count != b->metadata_count ||
+        a->metadata_count != b->metadata_count || a->has_weight != b->has_weight ||
         instance_client_revision(a) != instance_client_revision(b))
         return false;
     /* With the same ends, both have as many bytes. */

@@ -18,6 +18,9 @@
  * (record_order.h). It is not the revision of a node's change log. It takes 8 bytes, an absent one
  * none.
  *
+ * The weight says how much traffic an instance gets in relation to the others of its service. It
+ * takes 2 bytes if it is not the default.
+ *
  * Thread-safe: any thread may read, reference and release a shared instance. Sizes are in bytes.
  */
 #pragma once
@@ -36,6 +39,8 @@ enum {
     METADATA_ENTRIES_MAX = 64,
     METADATA_BYTES_MAX = 8 * 1024,
     PORT_MAX = 65535,
+    WEIGHT_DEFAULT = 100,
+    WEIGHT_MAX = 1000,
     PROBLEM_BYTES = 256,
 };
 
@@ -88,6 +93,8 @@ struct metadata_entry {
 struct instance_spec {
     struct slice text[TEXT_FIELDS];
     int64_t port;
+    int64_t weight; /* read if has_weight; otherwise the weight is WEIGHT_DEFAULT */
+    bool has_weight;
     const struct metadata_entry *metadata;
     size_t metadata_count;
     uint64_t client_revision; /* 0: none */
@@ -118,6 +125,7 @@ struct instance *instance_with_client_revision(const struct instance *instance,
 
 struct slice instance_text(const struct instance *instance, enum instance_field field);
 uint16_t instance_port(const struct instance *instance);
+uint32_t instance_weight(const struct instance *instance);
 enum instance_status instance_status(const struct instance *instance);
 /* The status on the wire; "unknown" for STATUS_OTHER. */
 struct slice instance_status_name(enum instance_status status);

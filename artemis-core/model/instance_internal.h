@@ -22,6 +22,7 @@ enum {
  * one memcmp compares keys. `bytes` holds, in this order:
  *
  * - the key, then the other texts, each in its text_place;
+ * - before the protocol, which is the last text: the weight, if it is not the default;
  * - the metadata, each name and value preceded by its size in one byte, or in two from LONG_SIZE
  *   on;
  * - the client revision, if there is one.
@@ -32,7 +33,8 @@ enum {
 struct instance {
     _Atomic uint32_t refs;
     uint16_t port;
-    uint8_t status : 6;
+    uint8_t status : 5;
+    uint8_t has_weight : 1;
     uint8_t has_client_revision : 1;
     uint8_t is_sharing : 1;
     uint8_t metadata_count;
@@ -52,7 +54,7 @@ static_assert(offsetof(struct instance, bytes) ==
 /* All offsets fit 16 bits. */
 static_assert(KEY_FIELDS * ID_BYTES_MAX + IP_BYTES_MAX + STATUS_BYTES_MAX +
                       4 * LONG_TEXT_BYTES_MAX + METADATA_BYTES_MAX + 4 * METADATA_ENTRIES_MAX +
-                      sizeof(uint64_t) <
+                      sizeof(uint64_t) + sizeof(uint16_t) <
                   UINT16_MAX,
               "an instance is smaller than 64 KiB");
 
@@ -65,10 +67,16 @@ static inline enum instance_field text_place(enum instance_field field)
     return field == FIELD_HEALTH_CHECK_URL ? FIELD_PROTOCOL : field;
 }
 
-/* Where the common texts begin: after the last text that is not one of them. */
-static inline size_t common_start(const struct instance *instance)
+/* Where the weight is, if there is one: after the last text that is not a common one. */
+static inline size_t weight_start(const struct instance *instance)
 {
     return instance->end[OTHER_FIELDS - 2];
+}
+
+/* Where the common texts begin. */
+static inline size_t common_start(const struct instance *instance)
+{
+    return weight_start(instance) + (instance->has_weight ? sizeof(uint16_t) : 0);
 }
 
 /* Where the metadata ends, if the instance holds it. */

@@ -21,6 +21,7 @@ struct wire_record {
     struct stamp stamp;             /* hlc 0: from a legacy node */
     uint64_t age_ms;                /* since the last renewal, or since the unregistration */
     uint64_t client_revision;       /* of a key; that of an instance is in `instance`. 0: none */
+    bool has_weight;                /* of a key: the instance has a weight, not the default */
     bool deleted;
     bool is_guarded;    /* its lease has ended, and a guard of the sender keeps it */
     bool is_confirming; /* its lease has ended, and the sender asks its peers for a later renewal */
@@ -39,6 +40,7 @@ static inline void wire_record_copy_stamp(struct wire_record *to, const struct w
     to->stamp = from->stamp;
     to->age_ms = from->age_ms;
     to->client_revision = from->client_revision;
+    to->has_weight = from->has_weight;
     to->deleted = from->deleted;
     to->is_guarded = from->is_guarded;
     to->is_confirming = from->is_confirming;

@@ -257,10 +257,15 @@ void registry_unlock(struct registry *registry, struct locked_shard *locked)
 
 /* --- stamps ----------------------------------------------------------------------------------- */
 
+/* A digest names changes by their stamps. It also contains each weight that is not the default: a
+ * node of an earlier version stores the change without it. */
 static void update_digest(struct registry *registry, const struct record *record)
 {
+    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15);
     struct slice key = instance_packed_key(record->instance);
-    uint64_t seed = record->hlc ^ node_id_table_hash(&registry->node_ids, record->node);
+    uint64_t weight = instance_weight(record->instance) ^ WEIGHT_DEFAULT;
+    uint64_t seed =
+        record->hlc ^ node_id_table_hash(&registry->node_ids, record->node) ^ weight * odd;
     atomic_fetch_xor_explicit(&registry->digests[record->bucket],
                               XXH3_64bits_withSeed(key.data, key.size, seed), memory_order_relaxed);
 }
@@ -272,6 +277,15 @@ void registry_set_stamp(struct registry *registry, struct shard *shard, struct r
         update_digest(registry, record);
     shard_set_stamp(shard, record, stamp.hlc, stamp.node);
     update_digest(registry, record);
+}
+
+void registry_replace(struct registry *registry, const struct locked_key *key,
+                      struct instance *instance, struct stored_stamp stamp)
+{
+    update_digest(registry, key->record);
+    shard_replace(key->shard, key->number, instance);
+    shard_set_stamp(key->shard, key->record, stamp.hlc, stamp.node);
+    update_digest(registry, key->record);
 }
 
 void registry_clear_stamp(struct registry *registry, const struct record *record)
@@ -438,9 +452,10 @@ static bool register_again(struct registry *registry, const struct locked_key *k
         mark_renewed(registry, key);
         return false;
     }
-    shard_replace(shard, key->number, instance);
-    if (!SIM_BUG(7)) /* a change without a new stamp does not reach the peers */
-        registry_set_stamp(registry, shard, key->record, registry_next_stamp(registry, now));
+    struct stored_stamp stamp = registry_next_stamp(registry, now);
+    if (SIM_BUG(7)) /* a change without a new stamp does not reach the peers */
+        stamp = (struct stored_stamp){key->record->hlc, key->record->node};
+    registry_replace(registry, key, instance, stamp);
     registry_log_change(registry, shard, key->record->service, key->record->instance, CHANGE_CHANGE,
                         now);
     shard->counters.changed++;

@@ -206,19 +206,21 @@ static enum error insert_instance(struct registry *registry, struct locked_key *
     return error;
 }
 
-/* Newer content, or the same content with a newer stamp. True: marked as changed. */
+/* Newer content, the same content with a newer stamp, or the same change with its weight. True:
+ * marked as changed. */
 static bool replace_content(struct registry *registry, struct locked_key *key,
                             struct instance *instance, struct peer_change change, struct moment now)
 {
     bool is_same = instance_equal(key->record->instance, instance);
     if (!is_same && is_reregistered_after(registry, key->record, change))
         return stamp_as_reregistered(registry, key);
-    registry_set_stamp(registry, key->shard, key->record, change.stamp);
     registry_note_received(registry, change.peer, change.stamp.hlc);
     shard_mark_stored(key->shard, key->number);
-    if (is_same)
+    if (is_same) {
+        registry_set_stamp(registry, key->shard, key->record, change.stamp);
         return false;
-    shard_replace(key->shard, key->number, instance);
+    }
+    registry_replace(registry, key, instance, change.stamp);
     key->record->reregistered_hlc = 0;
     registry_log_change(registry, key->shard, key->record->service, key->record->instance,
                         CHANGE_CHANGE, now);
@@ -249,6 +251,17 @@ static void take_client_revision(struct registry *registry, struct locked_key *k
     shard_mark_stored(key->shard, key->number);
 }
 
+/* The same change, which was stored here without its weight: by an earlier version of this program,
+ * or as a peer of an earlier version sent it. */
+static bool lacks_weight(const struct registry *registry, const struct record *record,
+                         const struct instance *instance, struct peer_change change)
+{
+    struct stored_stamp own = {record->hlc, record->node};
+    return instance_weight(record->instance) == WEIGHT_DEFAULT &&
+           instance_weight(instance) != WEIGHT_DEFAULT &&
+           compare(registry, record, own, order_of(registry, change)) == 0;
+}
+
 /* `instance` has the client revision of the record of its key, if it came without one. */
 static enum error apply_instance(struct registry *registry, struct locked_key *key,
                                  struct instance *instance, const struct wire_record *record,
@@ -258,7 +271,8 @@ static enum error apply_instance(struct registry *registry, struct locked_key *k
     if (key->record && !record_is_tombstone(key->record)) {
         bool is_legacy_renewal =
             record->stamp.hlc == 0 && instance_equal(key->record->instance, instance);
-        if (!is_legacy_renewal && is_older(registry, key->record, change))
+        if (!is_legacy_renewal && (is_older(registry, key->record, change) ||
+                                   lacks_weight(registry, key->record, instance, change)))
             *is_dirty = replace_content(registry, key, instance, change, now);
         else
             take_client_revision(registry, key, change.client_revision, now);
@@ -302,6 +316,7 @@ static struct stored_stamp lowest_stamp(const struct instance *instance)
 {
     enum { HASH_BITS = 48 }; /* as a time, in the year 1970 */
     uint64_t hash = (uint64_t)instance_status(instance) << 16 | instance_port(instance);
+    hash |= (uint64_t)instance_weight(instance) << 32;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         struct slice text = instance_text(instance, field);
         hash = XXH3_64bits_withSeed(text.data, text.size, hash);

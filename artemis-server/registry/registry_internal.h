@@ -138,6 +138,9 @@ struct stored_stamp registry_next_stamp(struct registry *registry, struct moment
 /* Sets the stamp of a record and updates the digests. The shard is locked. */
 void registry_set_stamp(struct registry *registry, struct shard *shard, struct record *record,
                         struct stored_stamp stamp);
+/* Replaces content and stamp of an instance, and updates the digests. The shard is locked. */
+void registry_replace(struct registry *registry, const struct locked_key *key,
+                      struct instance *instance, struct stored_stamp stamp);
 /* The stamp of a record from outside, with a reference to its node id: node_id_table_unref it. One
  * without a stamp comes from a legacy node and gets the next stamp of this node. ERR_VERSION_AHEAD,
  * ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS. */

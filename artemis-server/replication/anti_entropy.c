@@ -282,9 +282,11 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     if (own_record)
         comparison->seen[own_record - comparison->own] = true;
     int order = -1; /* of this node's record to the peer's */
+    bool lacks_weight = false;
     if (own_record) {
         struct wire_record own = registry_wire_record(replicator->registry, own_record, now);
         order = record_order_compare(record_order_of(&own), record_order_of(theirs));
+        lacks_weight = theirs->has_weight && !own.has_weight;
     }
     if (order > 0) {
         repair(replicator, peer, own_record);
@@ -295,8 +297,8 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
             count_fetched(registry_apply_unregister(replicator->registry, theirs, now), replicator,
                           comparison, now);
     } else if (order == 0) {
-        if (registry_apply_renewal(replicator->registry, theirs, now))
-            add_to_fetch(replicator, comparison, key_only); /* it was removed meanwhile */
+        if (registry_apply_renewal(replicator->registry, theirs, now) || lacks_weight)
+            add_to_fetch(replicator, comparison, key_only); /* or it was removed meanwhile */
     } else if (own_record || !replicator->ready || !has_ended(replicator, theirs)) {
         add_to_fetch(replicator, comparison, key_only);
     }

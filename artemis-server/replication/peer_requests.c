@@ -54,10 +54,10 @@ static void write_release(const struct message *message, struct json_writer *w)
     jw_u64(w, message->release_clock_ms);
 }
 
-/* A request does not say how a lease is kept here. */
+/* A request does not say how a lease is kept here, nor the weight. */
 static void write_key(struct wire_record *record, bool is_legacy, struct json_writer *w)
 {
-    record->is_guarded = record->is_confirming = false;
+    record->is_guarded = record->is_confirming = record->has_weight = false;
     codec_write_peer_key(w, record, is_legacy);
 }
 

@@ -21,6 +21,7 @@ static const struct mapping instance_fields[] = {
     {"port", "port", true},
     {"url", "url", false},
     {"status", "status", false},
+    {"weight", "weight", true},
     {"protocol", "protocol", false},
     {"machine", "machine_name", false},
     {"health-url", "health_check_url", false},

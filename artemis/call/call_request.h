@@ -25,6 +25,8 @@
     {.name = "url", .value = "U", .description = "URL, if it is not http://IP:N"},                 \
     {.name = "status", .value = "S",                                                               \
      .description = "up (default), down, starting, unhealthy or unknown"},                         \
+    {.name = "weight", .value = "W", .min = 0, .max = 1000,                                        \
+     .description = "share of the traffic (100); 0: none"},                                        \
     {.name = "protocol", .value = "P", .description = "protocol, such as http or grpc"},           \
     {.name = "machine", .value = "M", .description = "name of the machine"},                       \
     {.name = "health-url", .value = "U", .description = "URL of its health check"},                \

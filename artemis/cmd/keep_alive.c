@@ -161,6 +161,8 @@ static enum artemis_error start_registration(struct keep_alive *keep, const stru
     instance.machine_name = args_text(args, "machine");
     instance.protocol = args_text(args, "protocol");
     instance.health_check_url = args_text(args, "health-url");
+    instance.has_weight = args_has(args, "weight");
+    instance.weight = instance.has_weight ? (uint16_t)args_number(args, "weight") : 0;
     instance.metadata = metadata;
     instance.metadata_count = count;
     enum artemis_error error = artemis_register(keep->library.client, &instance, 0, problem);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 static const struct args_option options[] = {
-    {.name = "wide", .description = "show protocol, machine and metadata, too"},
+    {.name = "wide", .description = "show protocol, weight, machine and metadata, too"},
     {.name = "all", .description = "list instances of every status, not only those that are up"},
     CALL_OPTIONS,
     {.name = NULL},

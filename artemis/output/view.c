@@ -81,6 +81,7 @@ enum service_column {
     GROUP,
     SERVICE_COLUMN_COUNT,
     PROTOCOL = SERVICE_COLUMN_COUNT,
+    WEIGHT,
     MACHINE,
     METADATA,
     WIDE_COLUMN_COUNT,
@@ -95,6 +96,7 @@ static const struct table_column service_columns[WIDE_COLUMN_COUNT] = {
     [ZONE] = {.title = "ZONE"},
     [GROUP] = {.title = "GROUP", .optional = true},
     [PROTOCOL] = {.title = "PROTOCOL", .optional = true},
+    [WEIGHT] = {.title = "WEIGHT", .optional = true},
     [MACHINE] = {.title = "MACHINE", .optional = true},
     [METADATA] = {.title = "METADATA", .optional = true},
 };
@@ -119,7 +121,17 @@ const char *view_zone(const json_t *owner, char scratch[TABLE_SCRATCH_MAX])
     return scratch;
 }
 
-/* "version=3,weight=10" */
+/* Empty if it is the default. */
+static const char *weight_of(const json_t *instance, char *scratch)
+{
+    const json_t *weight = call_response_field(instance, "weight");
+    if (!json_is_integer(weight))
+        return "";
+    snprintf(scratch, TABLE_SCRATCH_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(weight));
+    return scratch;
+}
+
+/* "version=3,canary=true" */
 static const char *metadata_of(const json_t *instance, char *scratch)
 {
     const char *name = NULL;
@@ -149,6 +161,8 @@ static const char *service_cell(const void *rows, size_t row, size_t column, cha
         return address_of(instance, scratch);
     if (column == ZONE)
         return view_zone(instance, scratch);
+    if (column == WEIGHT)
+        return weight_of(instance, scratch);
     if (column == METADATA)
         return metadata_of(instance, scratch);
     return call_response_text(instance, fields[column]);

@@ -6,6 +6,7 @@
 #include "artemis/terminal/terminal_text.h"
 
 #include "artemis-core/json/json_writer.h"
+#include "artemis-core/model/instance.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -87,6 +88,10 @@ static void write_instance(struct json_writer *w, const struct artemis_instance 
     jw_string(w, instance->url);
     write_texts(w, after_port, sizeof after_port / sizeof *after_port);
     write_metadata(w, instance);
+    if (instance->weight != WEIGHT_DEFAULT) {
+        jw_name(w, "weight");
+        jw_u64(w, instance->weight);
+    }
     jw_close(w, '}');
 }
 

@@ -47,8 +47,11 @@ enum error instance_argument_read(const struct artemis_instance *from, const cha
                                   struct field_problem *problem)
 {
     struct metadata_entry entries[METADATA_ENTRIES_MAX] = {0};
-    struct instance_spec spec = {
-        .port = from->port, .metadata = entries, .metadata_count = from->metadata_count};
+    struct instance_spec spec = {.port = from->port,
+                                 .weight = from->weight,
+                                 .has_weight = from->has_weight,
+                                 .metadata = entries,
+                                 .metadata_count = from->metadata_count};
     for (size_t i = 0; i < sizeof from->reserved / sizeof *from->reserved; i++)
         if (from->reserved[i])
             return invalid(problem, "reserved", "must be zero; initialize the instance with {0}");
@@ -80,7 +83,10 @@ enum error instance_with_status(const struct instance *from, const char *status,
                                 struct instance **out, struct field_problem *problem)
 {
     struct metadata_entry entries[METADATA_ENTRIES_MAX] = {0};
-    struct instance_spec spec = {.port = instance_port(from), .metadata = entries};
+    struct instance_spec spec = {.port = instance_port(from),
+                                 .weight = instance_weight(from),
+                                 .has_weight = true,
+                                 .metadata = entries};
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
         spec.text[field] = instance_text(from, field);
     spec.text[FIELD_STATUS] = slice_of(status);

@@ -65,6 +65,8 @@ static void fill(struct shared_instance *shared, const struct instance *instance
         memcpy((char *)view + text_offsets[field], &kept, sizeof kept);
     }
     view->port = instance_port(instance);
+    view->weight = (uint16_t)instance_weight(instance);
+    view->has_weight = true;
     view->metadata_count = instance_metadata_count(instance);
     view->metadata = metadata;
     struct metadata_entry entry;
@@ -136,7 +138,8 @@ bool shared_instance_equal(const struct shared_instance *a, const struct shared_
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
         if (strcmp(instance_view_text(&a->view, field), instance_view_text(&b->view, field)) != 0)
             return false;
-    return a->view.port == b->view.port && same_metadata(&a->view, &b->view);
+    return a->view.port == b->view.port && a->view.weight == b->view.weight &&
+           same_metadata(&a->view, &b->view);
 }
 
 bool shared_instance_is_up(const struct shared_instance *shared)

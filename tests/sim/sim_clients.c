@@ -24,7 +24,10 @@ struct instance *client_instance(const struct sim_client *client, uint32_t conte
 {
     char service[16];
     char id[16];
-    struct instance_spec spec = {.port = 1 + content % 60000, .client_revision = revision};
+    struct instance_spec spec = {.port = 1 + content % 60000,
+                                 .weight = content % 3 * 100,
+                                 .has_weight = true,
+                                 .client_revision = revision};
     struct field_problem problem;
     struct instance *instance;
     spec.text[FIELD_REGION] = SLICE("r");

@@ -91,6 +91,7 @@ static struct wire_record as_record(const struct wire_item *item)
         .instance = item->instance,
         .stamp = {item->stamp, {names[item->origin], 2}},
         .age_ms = item->age_ms,
+        .has_weight = instance_weight(item->instance) != WEIGHT_DEFAULT,
         .deleted = item->deleted,
         .is_guarded = item->is_guarded,
         .is_confirming = item->is_confirming,

@@ -70,6 +70,8 @@ static inline void agreement_check_members(const json_t *item, const struct fast
     }
     assert(names == fast->names);
     agreement_check_number(json_object_get(item, "port"), (uint64_t)fast->spec.port);
+    agreement_check_number(json_object_get(item, "weight"), (uint64_t)fast->spec.weight);
+    assert(json_is_integer(json_object_get(item, "weight")) == fast->spec.has_weight);
     agreement_check_metadata(json_object_get(item, "metadata"), &fast->spec);
     agreement_check_number(json_object_get(item, "version"), fast->stamp.hlc);
     agreement_check_number(json_object_get(item, "age_ms"), fast->age_ms);
@@ -112,7 +114,7 @@ static inline void agreement_check_stamp(json_t *item, const struct fast_record 
     agreement_check_problem(error, &of_a, item_check_stamp(&fast->stamp, &of_b), &of_b);
     assert(record.stamp.hlc == fast->stamp.hlc && record.age_ms == fast->age_ms);
     assert(slice_equal(record.stamp.node_id, fast->stamp.node_id));
-    assert(record.deleted == fast->deleted);
+    assert(record.deleted == fast->deleted && record.has_weight == fast->spec.has_weight);
 }
 
 /* `item` is the record as parsed by Jansson; NULL if Jansson rejects it. */

@@ -363,7 +363,7 @@ static void set_status_keeps_everything_else(void **state)
     struct fixture *fixture = *state;
     check_run(fixture,
               "register shop s-1 --ip 10.0.0.7 --port 80 --protocol grpc --machine m --group g "
-              "--health-url http://h/x --meta version=3",
+              "--health-url http://h/x --meta version=3 --weight 0",
               0, "registered");
     json_t *before = run_json(fixture, "service shop --all --json", 0);
     check_run(fixture, "set-status shop s-1 down", 0, "changed shop/s-1");
@@ -421,8 +421,9 @@ static void settings_of_the_server_are_listed(void **state)
 static void wide_list_shows_metadata(void **state)
 {
     struct fixture *fixture = *state;
-    check_run(fixture, "register shop s-1 --ip 10.0.0.7 --meta version=3 --meta a=b", 0, "");
-    check_run(fixture, "service shop --wide", 0, "a=b,version=3\n");
+    check_run(fixture, "register shop s-1 --ip 10.0.0.7 --meta version=3 --meta a=b --weight 7", 0,
+              "");
+    check_run(fixture, "service shop --wide", 0, "7       a=b,version=3\n");
     struct command_result result = run(fixture, "service shop");
     assert_null(strstr(result.out, "version=3"));
     command_free(&result);

@@ -120,6 +120,8 @@ static void registered_with_all_fields(void **state)
         .health_check_url = "http://h",
         .metadata = metadata,
         .metadata_count = 2,
+        .weight = 0,
+        .has_weight = true,
     };
     open_client(server.url, (struct artemis_options){0});
     assert_int_equal(artemis_register(client, &instance, TIMEOUT_MS, NULL), ARTEMIS_OK);
@@ -131,7 +133,11 @@ static void registered_with_all_fields(void **state)
                "{'region_id':'eu','zone_id':'z7','service_id':'shop','group_id':'blue',"
                "'instance_id':'s-1','ip':'10.0.0.1','port':80,'url':'https://shop',"
                "'status':'starting','machine_name':'m','protocol':'grpc',"
-               "'health_check_url':'http://h','metadata':{'a':'1','b':'2'}}");
+               "'health_check_url':'http://h','metadata':{'a':'1','b':'2'},'weight':0}");
+    assert_int_equal(artemis_set_status(client, &instance, "down", TIMEOUT_MS, NULL), ARTEMIS_OK);
+    response = http_get(http, "/api/discovery/service?service_id=shop&status=all");
+    check_json(response, "service.instances[0].status", "'down'");
+    check_json(response, "service.instances[0].weight", "0");
 }
 
 static void lease_is_renewed_until_unregister(void **state)

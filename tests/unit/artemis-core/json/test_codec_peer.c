@@ -261,6 +261,48 @@ static void legacy_form_has_no_stamp_and_every_part_of_a_key(void **state)
     text_free(&text);
 }
 
+static void read_weight(void *context, enum peer_list list, const struct wire_record *record)
+{
+    (void)list;
+    *(int *)context = record->has_weight;
+}
+
+/* In the list of the keys of a bucket. In its records the instance has it. */
+static void key_has_the_weight_that_is_not_the_default(void **state)
+{
+    (void)state;
+    for (int weight = 99; weight <= 100; weight++) {
+        struct instance_spec spec = {.text = {[FIELD_REGION] = SLICE("r"),
+                                              [FIELD_ZONE] = SLICE("z"),
+                                              [FIELD_SERVICE] = SLICE("s"),
+                                              [FIELD_INSTANCE] = SLICE("a"),
+                                              [FIELD_IP] = SLICE("10.0.0.1")},
+                                     .weight = weight,
+                                     .has_weight = true};
+        struct field_problem problem;
+        struct wire_record record = {
+            .stamp = {5, SLICE("n")}, .age_ms = 7, .has_weight = weight != WEIGHT_DEFAULT};
+        assert_int_equal(instance_create(&spec, &record.instance, &problem), ERR_NONE);
+        struct text text = {0};
+        struct json_writer w = jw_to(&text, CASING_SNAKE);
+        jw_open(&w, '{');
+        jw_name(&w, "instance_keys");
+        jw_open(&w, '[');
+        codec_write_peer_key(&w, &record, false);
+        jw_close(&w, ']');
+        jw_close(&w, '}');
+        assert_int_equal(strstr(text_string(&text), "\"weight\":99") != NULL, weight == 99);
+        int has_weight = -1;
+        struct peer_reader *one;
+        assert_int_equal(peer_reader_create(read_weight, NULL, &has_weight, &one), ERR_NONE);
+        assert_int_equal(peer_reader_feed(one, (struct slice){text.data, text.size}), ERR_NONE);
+        assert_int_equal(has_weight, weight == 99);
+        peer_reader_free(one);
+        text_free(&text);
+        instance_unref(record.instance);
+    }
+}
+
 static void legacy_instance_has_both_spellings_once(void **state)
 {
     (void)state;
@@ -524,6 +566,7 @@ int main(void)
         TEST(round_trip_in_random_pieces),
         TEST(instance_round_trips_with_all_fields),
         TEST(legacy_form_has_no_stamp_and_every_part_of_a_key),
+        TEST(key_has_the_weight_that_is_not_the_default),
         TEST(legacy_instance_has_both_spellings_once),
         TEST(legacy_form_has_only_known_statuses),
         TEST(each_list_is_recognized),

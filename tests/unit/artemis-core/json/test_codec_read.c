@@ -346,7 +346,7 @@ static void name_given_in_both_casings(void **state)
 static void unknown_members_are_ignored(void **state)
 {
     (void)state;
-    instance_unref(instance_of("{" KEY_NAMES ",'ip':'a','weight':{'x':[1]},'Port':'x'}"));
+    instance_unref(instance_of("{" KEY_NAMES ",'ip':'a','size':{'x':[1]},'Port':'x'}"));
 }
 
 /* A long value is shown by its beginning, and never by half a character. */

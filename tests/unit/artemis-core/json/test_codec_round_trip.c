@@ -70,6 +70,8 @@ static struct instance_spec random_spec(struct spec_buffer *buffer)
     struct instance_spec spec = {.port = (int64_t)random_below(PORT_MAX + 1)};
     if (random_below(2))
         spec.client_revision = CLIENT_REVISION_MAX >> random_below(63);
+    spec.has_weight = random_below(2);
+    spec.weight = (int64_t)random_below(WEIGHT_MAX + 1);
     buffer->used = 0;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         const struct field_info *info = instance_field_info(field);

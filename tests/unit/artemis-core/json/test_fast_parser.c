@@ -43,6 +43,10 @@ static const char *const usual_bodies[] = {
     "'i','serviceId':'S','zoneId':'z','regionId':'r','url':'u'},{'metadata':{},'ip':null}]}",
     "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'a',"
     "'port':70000,'metadata':{'a':'b'},'version':999999999999999999,'origin':'','age_ms':3}]}",
+    "{'instances':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i','ip':'a',"
+    "'weight':1000},{'ip':'a','weight':0},{'weight':1001},{ 'weight' : null }]}",
+    "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
+    "'version':117712345678901234,'origin':'n','age_ms':12,'weight':7}]}",
     "{'instance_keys':[{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i',"
     "'machineName':'m'}]}",
     "{'instances':[{'region_id':'r','instance_id':'i'},{'regionId':'r','zoneId':'z','serviceId':'s'"
@@ -163,6 +167,11 @@ static const char *const rejected_members[] = {
     "'port':true",
     "'port':1234567890123456789",
     "'port':80,'port':80",
+    "'weight':-1",
+    "'weight':1.0",
+    "'weight':'1'",
+    "'weight':true",
+    "'weight':7,'weight':7",
     "'version':'1'",
     "'revision':'1'",
     "'revision':-1",

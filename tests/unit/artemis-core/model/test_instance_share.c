@@ -75,6 +75,7 @@ static void assert_same_content(const struct instance *a, const struct instance 
         assert_true(slice_equal(instance_text(a, field), instance_text(b, field)));
     assert_true(slice_equal(instance_packed_key(a), instance_packed_key(b)));
     assert_int_equal(instance_port(a), instance_port(b));
+    assert_int_equal(instance_weight(a), instance_weight(b));
     assert_int_equal(instance_status(a), instance_status(b));
     assert_true(instance_client_revision(a) == instance_client_revision(b));
     assert_int_equal(instance_metadata_count(a), instance_metadata_count(b));
@@ -92,9 +93,10 @@ static void assert_same_content(const struct instance *a, const struct instance 
 static void sharing_instance_reads_as_its_original(void **state)
 {
     (void)state;
-    for (uint64_t client_revision = 0; client_revision < 2; client_revision++) {
+    for (unsigned variant = 0; variant < 4; variant++) {
         struct instance_spec spec = full_spec("i1");
-        spec.client_revision = client_revision;
+        spec.client_revision = variant & 1;
+        spec.has_weight = variant & 2;
         struct instance *instance = make(&spec);
         struct instance *sharing = make_sharing(&spec);
         assert_same_content(sharing, instance);
@@ -149,6 +151,11 @@ static void sharing_instance_differs_by_any_field(void **state)
     other = make(&spec);
     assert_false(instance_equal(sharing, other));
     instance_unref(other);
+    spec = full_spec("i1");
+    spec.has_weight = true;
+    other = make(&spec);
+    assert_false(instance_equal(sharing, other));
+    instance_unref(other);
     instance_unref(sharing);
 }
 
@@ -156,6 +163,7 @@ static void client_revision_is_added_to_a_sharing_instance(void **state)
 {
     (void)state;
     struct instance_spec spec = full_spec("i1");
+    spec.has_weight = true;
     struct instance *sharing = make_sharing(&spec);
     struct instance *with = instance_with_client_revision(sharing, 7);
     struct instance *higher = instance_with_client_revision(with, 8);

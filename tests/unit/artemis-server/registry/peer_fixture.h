@@ -23,6 +23,7 @@ struct word {
     const char *node;
     uint64_t age_ms;
     const char *machine; /* the content */
+    int weight;
     uint64_t revision;
     bool deleted;
 };
@@ -54,6 +55,7 @@ static inline enum error say_registered(struct registry *registry, struct word w
         make_instance((struct brief){.service = word.service ? word.service : "s",
                                      .id = word.id ? word.id : "a",
                                      .machine = word.machine,
+                                     .weight = word.weight,
                                      .revision = word.revision});
     struct wire_record record = {
         .instance = instance, .stamp = word_stamp(&word), .age_ms = word.age_ms};
@@ -137,10 +139,11 @@ static inline char *line_of(const struct record_copy *state)
     struct slice node = record_copy_stamp(state).node_id;
     enum { LINE_BYTES = 2048 };
     char *line = malloc(LINE_BYTES);
-    int size = snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s\n", (int)service.size,
-                        service.data, (int)id.size, id.data, (unsigned long long)state->hlc,
-                        (int)node.size, node.data, state->deleted ? "deleted" : "",
-                        (int)machine.size, machine.data ? machine.data : "");
+    int size =
+        snprintf(line, LINE_BYTES, "%.*s/%.*s %llu %.*s %s %.*s %u\n", (int)service.size,
+                 service.data, (int)id.size, id.data, (unsigned long long)state->hlc,
+                 (int)node.size, node.data, state->deleted ? "deleted" : "", (int)machine.size,
+                 machine.data ? machine.data : "", instance_weight(state->instance));
     assert_true(size > 0 && size < LINE_BYTES);
     return line;
 }

@@ -71,6 +71,7 @@ struct brief {
     const char *group;
     const char *machine;
     int port;
+    int weight; /* 0: the default */
     uint64_t revision;
 };
 
@@ -89,6 +90,8 @@ static inline struct instance *make_instance(struct brief brief)
                 [FIELD_MACHINE_NAME] = slice_of(brief.machine),
             },
         .port = brief.port ? brief.port : 8080,
+        .weight = brief.weight,
+        .has_weight = brief.weight != 0,
         .client_revision = brief.revision,
     };
     struct instance *instance = NULL;

@@ -71,6 +71,59 @@ static void digests_differ_by_the_origin(void **state)
     assert_false(same_digests(node, other));
 }
 
+/* A node of an earlier version stores the change without it. */
+static void digests_differ_by_the_weight(void **state)
+{
+    (void)state;
+    say_registered(node, (struct word){.stamp = 1, .weight = 7}, at_ms(0));
+    say_registered(other, (struct word){.stamp = 1}, at_ms(0));
+    assert_false(same_digests(node, other));
+}
+
+static void change_without_its_weight_gets_it(void **state)
+{
+    (void)state;
+    say_registered(node, (struct word){.stamp = 1, .weight = 7}, at_ms(0));
+    say_registered(other, (struct word){.stamp = 1}, at_ms(0));
+    say_registered(other, (struct word){.stamp = 1, .weight = 7}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 1}, at_ms(0)); /* keeps it */
+    assert_true(same_holdings(node, other));
+    assert_true(same_digests(node, other));
+    struct record_copy state_here;
+    assert_true(read_state(node, "s", "a", &state_here));
+    assert_int_equal(instance_weight(state_here.instance), 7);
+}
+
+static void digests_follow_the_weight(void **state)
+{
+    (void)state;
+    say_registered(node, (struct word){.stamp = 1, .weight = 7}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 2, .weight = 8}, at_ms(0));
+    say_registered(node, (struct word){.stamp = 3, .weight = 8}, at_ms(0)); /* the same content */
+    say_registered(other, (struct word){.stamp = 3, .weight = 8}, at_ms(0));
+    assert_true(same_digests(node, other));
+    say_registered(node, (struct word){.stamp = 4}, at_ms(0));
+    say_registered(other, (struct word){.stamp = 4}, at_ms(0));
+    assert_true(same_digests(node, other));
+}
+
+static void digests_follow_the_weight_that_a_client_registers(void **state)
+{
+    (void)state;
+    put_as(node, (struct brief){.service = "s", .id = "a", .weight = 7}, at_ms(0));
+    put_as(node, (struct brief){.service = "s", .id = "a", .weight = 8}, at_ms(1));
+    struct record_copy copy;
+    struct instance_key key = make_key("s", "a");
+    assert_true(registry_read_key(node, instance_key_packed(&key), &copy));
+    struct wire_record record = registry_wire_record(node, &copy, at_ms(1));
+    assert_int_equal(registry_apply(other, &record, at_ms(1)), ERR_NONE);
+    record_copy_unref(&copy);
+    assert_true(same_digests(node, other));
+    take_out(node, "s", "a", at_ms(2));
+    take_out(other, "s", "a", at_ms(2));
+    digests_of_nothing_are_zero(state);
+}
+
 static void digests_differ_by_the_key(void **state)
 {
     (void)state;
@@ -375,6 +428,10 @@ int main(void)
         TEST(digests_differ_by_the_stamp),
         TEST(digests_differ_by_the_origin),
         TEST(digests_differ_by_the_key),
+        TEST(digests_differ_by_the_weight),
+        TEST(change_without_its_weight_gets_it),
+        TEST(digests_follow_the_weight),
+        TEST(digests_follow_the_weight_that_a_client_registers),
         TEST(digests_do_not_differ_by_the_lease),
         TEST(digests_do_not_contain_removed_records),
         TEST(digests_have_53_bits),

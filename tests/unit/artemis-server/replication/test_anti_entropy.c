@@ -100,6 +100,25 @@ static void newer_record_of_the_peer_is_fetched(void **state)
     assert_agrees(other);
 }
 
+/* This node stored the change when it had an earlier version, or got it from such a node. */
+static void weight_that_this_node_lacks_is_fetched(void **state)
+{
+    (void)state;
+    put_as(other, (struct brief){.service = "s", .id = "a", .weight = 7}, rig_now());
+    struct record_copy theirs;
+    assert_true(read_state(other, "s", "a", &theirs));
+    struct instance *without = make_instance((struct brief){.service = "s", .id = "a"});
+    struct wire_record record = {.instance = without, .stamp = record_copy_stamp(&theirs)};
+    assert_int_equal(registry_apply(rig.node, &record, rig_now()), ERR_NONE);
+    instance_unref(without);
+    join_up(0);
+    next_comparison();
+    assert_agrees(other);
+    uint64_t differences = replicator_stats_now().differences;
+    next_comparison();
+    assert_true(replicator_stats_now().differences == differences);
+}
+
 static void newer_record_of_this_node_is_sent(void **state)
 {
     (void)state;
@@ -418,6 +437,7 @@ int main(void)
         TEST(record_that_the_peer_lacks_is_sent),
         TEST(newer_record_of_the_peer_is_fetched),
         TEST(newer_record_of_this_node_is_sent),
+        TEST(weight_that_this_node_lacks_is_fetched),
         TEST(newer_tombstone_of_the_peer_is_applied),
         TEST(newer_tombstone_of_this_node_is_sent),
         TEST(tombstone_of_a_key_that_the_peer_lacks_is_sent_when_its_bucket_differs),
