@@ -106,7 +106,7 @@ LIBS_FOR_fuzz_client    := $(LIBS_FOR_libartemis)
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos bench instructions docs install uninstall clean help
+.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos demo bench instructions docs install uninstall clean help
 
 all: $(BINARY) $(LIBRARY) examples ## build the server, build/artemis, and the client library
 
@@ -159,6 +159,9 @@ sim-bug: ## check that the simulator finds a deliberate bug for each invariant a
 
 chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespaces; as root (SCENARIO=isolated for one, TOKENS=yes)
 	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' TOKENS='$(TOKENS)' tests/chaos/chaos.sh
+
+demo: $(BINARY) ## two nodes find each other by a membership provider: join, leave, recover (PROVIDER=etcd)
+	@ARTEMIS_BINARY=$(BINARY) tests/demo/demo.sh $(or $(PROVIDER),static)
 
 bench: $(BINARY) $(BENCH_BIN) ## run the benchmarks and print a table of the results
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
