@@ -70,7 +70,8 @@ enum batch_kind {
 struct batch;
 
 /* Parses a body, which must outlive the batch. Sets *names even when it fails. ERR_INVALID_JSON,
- * ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS (all fill *message); ERR_NO_MEMORY. */
+ * ERR_INVALID_FIELD (no list), ERR_TOO_MANY_ITEMS (all fill *message); ERR_NO_MEMORY. The thread
+ * that parses a batch frees it. */
 MUST_USE enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **out,
                                 enum name_casing *names, char message[MESSAGE_BYTES]);
 void batch_free(struct batch *batch);

@@ -319,8 +319,8 @@ static enum MHD_Result respond(struct http_connection *http, const char *url, co
     bool sent = response_send(request, &response, error, message, &outcome);
     if (outcome == ERR_NO_PERMISSION && !request->refused)
         (void)authentication_failed(http, outcome); /* a service that the token does not cover */
-    metrics_count(&web->metrics, route_index(web->routes, request->route), outcome, response.status,
-                  clock_mono_ns() - request->started_ns);
+    metrics_count(web_thread_metrics(http->thread), route_index(web->routes, request->route),
+                  outcome, response.status, clock_mono_ns() - request->started_ns);
     if (log_enabled(LOG_LEVEL_DEBUG))
         log_request(request, url, method, outcome, sent);
     return sent ? MHD_YES : MHD_NO;
@@ -370,6 +370,13 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     return respond(http, url, method);
 }
 
+/* All threads share the time, so it is written once in a millisecond. */
+static void note_served(struct web *web, uint64_t now_ms)
+{
+    if (atomic_load_explicit(&web->served_ms, memory_order_relaxed) != now_ms)
+        atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
+}
+
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
                          enum MHD_RequestTerminationCode how)
 {
@@ -389,7 +396,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     http->request.has_reservation = false;
     uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!http->request.route || http->request.route->class != ROUTE_PEER)
-        atomic_store_explicit(&web->served_ms, now_ms, memory_order_relaxed);
+        note_served(web, now_ms);
     connection_idle(&web->connections, &http->connection, now_ms);
     *request_context = NULL;
 }

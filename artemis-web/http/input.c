@@ -9,6 +9,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-web/http/authentication.h"
 #include "artemis-web/http/routes.h"
+#include "artemis-web/http/web_threads.h"
 
 enum {
     /* A larger body buffer is not kept for the next request of the connection. */
@@ -161,9 +162,9 @@ static enum error buffer_body(struct request *request, const char *data, size_t 
 bool input_receive(struct http_connection *http, const char *data, size_t size)
 {
     struct request *request = &http->request;
-    struct metrics *metrics = &request->web->metrics;
+    struct thread_metrics *metrics = web_thread_metrics(http->thread);
     connection_received(&http->connection, size);
-    atomic_fetch_add_explicit(&metrics->request_bytes, size, memory_order_relaxed);
+    metrics_add(&metrics->request_bytes, size);
     if (!request->refused) {
         request->refused = buffer_body(request, data, size);
         return true;

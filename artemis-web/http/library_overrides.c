@@ -6,6 +6,7 @@
 
 #include "artemis-core/json/codec.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/http/web_threads.h"
 
 typedef enum MHD_Result queue_function(struct MHD_Connection *, unsigned, struct MHD_Response *);
 typedef enum MHD_Result set_value_function(struct MHD_Connection *, enum MHD_ValueKind,
@@ -88,7 +89,7 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     if (!own)
         return queue_in_library(connection, status, response);
     status = (unsigned)error_info(found->error)->http_status;
-    metrics_count(&http->request.web->metrics, METRIC_ROUTES_MAX, found->error, status, 0);
+    metrics_count(web_thread_metrics(http->thread), METRIC_ROUTES_MAX, found->error, status, 0);
     enum MHD_Result result = queue_in_library(connection, status, own);
     MHD_destroy_response(own);
     return result;

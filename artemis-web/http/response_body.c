@@ -24,9 +24,14 @@ enum {
     KEPT_BYTES = 640, /* about what libmicrohttpd allocates for a response and its headers */
 };
 
+static struct thread_metrics *metrics_of(struct request *request)
+{
+    return web_thread_metrics(http_connection_of_request(request)->thread);
+}
+
 static void count_bytes(struct request *request, size_t bytes)
 {
-    atomic_fetch_add_explicit(&request->web->metrics.response_bytes, bytes, memory_order_relaxed);
+    metrics_add(&metrics_of(request)->response_bytes, bytes);
 }
 
 /* --- forms ------------------------------------------------------------------------------------ */
@@ -161,7 +166,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t m
         size = max;
     memcpy(out, stream->piece.data + stream->at, size);
     stream->at += size;
-    atomic_fetch_add_explicit(stream->sent_bytes, size, memory_order_relaxed);
+    metrics_add(stream->sent_bytes, size);
     return (ssize_t)size;
 }
 
@@ -172,7 +177,7 @@ struct MHD_Response *response_body_stream(struct request *request, struct respon
     if (!stream)
         return NULL;
     stream->source = *source;
-    stream->sent_bytes = &request->web->metrics.response_bytes;
+    stream->sent_bytes = &metrics_of(request)->response_bytes;
     struct MHD_Response *mhd_response = MHD_create_response_from_callback(
         size, STREAM_BLOCK_BYTES, read_stream, stream, free_stream);
     if (mhd_response)

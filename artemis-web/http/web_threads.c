@@ -54,6 +54,7 @@ struct web_thread {
     } _shared;
     TAILQ_HEAD(, http_connection) delayed;
     uint64_t delayed_until_ms; /* the earliest of them */
+    struct thread_metrics metrics;
 };
 
 struct web_threads {
@@ -110,6 +111,11 @@ struct web_listener *web_thread_listener(const struct web_thread *thread)
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread)
 {
     return &thread->bodies;
+}
+
+struct thread_metrics *web_thread_metrics(struct web_thread *thread)
+{
+    return &thread->metrics;
 }
 
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded)
@@ -453,8 +459,10 @@ enum error web_threads_start(struct web *web, const struct web_thread_callbacks 
         return ERR_NO_MEMORY;
     threads->count = count;
     threads->cores = count_cores();
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         threads->threads[i].watched = -1;
+        metrics_add_thread(&web->metrics, &threads->threads[i].metrics);
+    }
     for (uint32_t i = 0; i < count; i++) {
         enum error error = start_thread(web, callbacks, tls, i, &threads->threads[i]);
         if (error) {

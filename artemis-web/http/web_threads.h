@@ -21,6 +21,7 @@
 #include "artemis-web/tls/watch.h"
 
 struct http_connection;
+struct thread_metrics;
 struct web;
 struct web_listener;
 struct web_thread;
@@ -72,6 +73,8 @@ struct web *web_thread_started_connection(struct web_thread *thread);
 struct web_listener *web_thread_listener(const struct web_thread *thread);
 /* The responses that the thread keeps. Called on the thread itself. */
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
+/* The counters of the thread. Only the thread itself changes them. */
+struct thread_metrics *web_thread_metrics(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded);
 /* A connection with TLS begins and ends. */
 void web_thread_add_tls(struct web_thread *thread, struct http_connection *http);

@@ -157,11 +157,6 @@ static const struct {
     {50000, "0.05"}, {250000, "0.25"}, {1000000, "1"},   {5000000, "5"},
 };
 
-static void add(_Atomic uint64_t *counter, uint64_t value)
-{
-    atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
-}
-
 static uint64_t get(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
@@ -172,20 +167,43 @@ void metrics_init(struct metrics *metrics, const char *const *names, size_t coun
     assert(count <= METRIC_ROUTES_MAX);
     metrics->route_names = names;
     metrics->route_count = count;
+    SLIST_INIT(&metrics->threads);
 }
 
-void metrics_count(struct metrics *metrics, size_t route, enum error outcome, unsigned status,
+void metrics_add_thread(struct metrics *metrics, struct thread_metrics *thread)
+{
+    thread->route_count = metrics->route_count;
+    SLIST_INSERT_HEAD(&metrics->threads, thread, link);
+}
+
+void metrics_count(struct thread_metrics *thread, size_t route, enum error outcome, unsigned status,
                    uint64_t duration_ns)
 {
     struct route_metrics *counts =
-        &metrics->routes[route < metrics->route_count ? route : metrics->route_count];
+        &thread->routes[route < thread->route_count ? route : thread->route_count];
     uint64_t us = duration_ns / 1000;
     int bucket = 0;
     while (bucket < LATENCY_BUCKETS && us > bounds[bucket].us)
         bucket++;
-    add(status == STATUS_NOT_MODIFIED ? &counts->not_modified : &counts->outcomes[outcome], 1);
-    add(&counts->latency[bucket], 1);
-    add(&counts->latency_sum_us, us);
+    metrics_add(status == STATUS_NOT_MODIFIED ? &counts->not_modified : &counts->outcomes[outcome],
+                1);
+    metrics_add(&counts->latency[bucket], 1);
+    metrics_add(&counts->latency_sum_us, us);
+}
+
+/* Adds the counters of a route up into `sum`, which must be zero. */
+static void sum_route(struct metrics *metrics, size_t route, struct route_metrics *sum)
+{
+    struct thread_metrics *thread;
+    SLIST_FOREACH (thread, &metrics->threads, link) {
+        struct route_metrics *counts = &thread->routes[route];
+        for (enum error error = 0; error < ERROR_COUNT; error++)
+            metrics_add(&sum->outcomes[error], get(&counts->outcomes[error]));
+        metrics_add(&sum->not_modified, get(&counts->not_modified));
+        for (int i = 0; i <= LATENCY_BUCKETS; i++)
+            metrics_add(&sum->latency[i], get(&counts->latency[i]));
+        metrics_add(&sum->latency_sum_us, get(&counts->latency_sum_us));
+    }
 }
 
 /* --- the page --------------------------------------------------------------------------------- */
@@ -213,14 +231,15 @@ static void write_requests(struct metrics *metrics, struct text *out)
 {
     write_head(out, labelled[1].name, labelled[1].type, labelled[1].description);
     for (size_t route = 0; route <= metrics->route_count; route++) {
-        struct route_metrics *counts = &metrics->routes[route];
+        struct route_metrics counts = {0};
+        sum_route(metrics, route, &counts);
         const char *name = route_name(metrics, route);
         for (enum error error = 0; error < ERROR_COUNT; error++) {
-            uint64_t count = get(&counts->outcomes[error]);
+            uint64_t count = get(&counts.outcomes[error]);
             if (count || error == ERR_NONE)
                 write_request_count(out, name, error, error_info(error)->http_status, count);
         }
-        uint64_t not_modified = get(&counts->not_modified);
+        uint64_t not_modified = get(&counts.not_modified);
         if (not_modified)
             write_request_count(out, name, ERR_NONE, STATUS_NOT_MODIFIED, not_modified);
     }
@@ -231,16 +250,17 @@ static void write_latency(struct metrics *metrics, struct text *out)
     const char *name = labelled[2].name;
     write_head(out, name, labelled[2].type, labelled[2].description);
     for (size_t route = 0; route <= metrics->route_count; route++) {
-        struct route_metrics *counts = &metrics->routes[route];
+        struct route_metrics counts = {0};
+        sum_route(metrics, route, &counts);
         const char *label = route_name(metrics, route);
         uint64_t count = 0;
         for (int i = 0; i < LATENCY_BUCKETS; i++) {
-            count += get(&counts->latency[i]);
+            count += get(&counts.latency[i]);
             text_printf(out, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", name, label,
                         bounds[i].label, count);
         }
-        count += get(&counts->latency[LATENCY_BUCKETS]);
-        uint64_t sum_us = get(&counts->latency_sum_us);
+        count += get(&counts.latency[LATENCY_BUCKETS]);
+        uint64_t sum_us = get(&counts.latency_sum_us);
         text_printf(out, "%s_bucket{route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, label, count);
         text_printf(out, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name, label,
                     sum_us / 1000000, sum_us % 1000000);
@@ -282,13 +302,16 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     push_status(push, &values->push);
     values->connections_limit = connections->limit;
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
-    values->request_bytes = get(&metrics->request_bytes);
+    struct thread_metrics *thread;
+    SLIST_FOREACH (thread, &metrics->threads, link) {
+        values->request_bytes += get(&thread->request_bytes);
+        values->response_bytes += get(&thread->response_bytes);
+    }
     values->stalls = atomic_load(&engine->stall.count);
     values->auth_failures = get(&engine->auth.failures);
     values->auth_delayed = get(&engine->auth.delayed);
     values->writes_delayed = get(&metrics->writes_delayed);
     values->writes_dropped = get(&metrics->writes_dropped);
-    values->response_bytes = get(&metrics->response_bytes);
     values->unread_bytes = get(&metrics->unread_bytes);
     values->releases_refused = get(&engine->releases_refused);
     values->fetches_cut = get(&engine->fetches_cut);

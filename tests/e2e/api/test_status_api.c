@@ -4,6 +4,8 @@
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
+#include "tests/support/client/raw_socket.h"
+#include "tests/support/wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -169,6 +171,27 @@ static void metrics_count_304_as_304(void **state)
         count_of(http, "route=\"service\",outcome=\"success\",reason=\"\",status=\"304\"") == 3);
 }
 
+/* A new connection goes to the thread that has the fewest. */
+static void metrics_add_up_the_requests_of_all_threads(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket sockets[8];
+    for (size_t i = 0; i < 8; i++) {
+        raw_socket_open(&sockets[i], fixture->server.port);
+        assert_true(raw_socket_sendf(&sockets[i], "POST /api/status/node HTTP/1.1\r\nHost: test\r\n"
+                                                  "Content-Length: 2\r\n\r\n{}"));
+        assert_int_equal(raw_socket_read(&sockets[i], wait_deadline_ms()), RAW_RESPONSE);
+    }
+    const char *text = metrics(fixture->http);
+    assert_true(prometheus_sum(text, "artemis_http_requests_total",
+                               "route=\"status_node\",outcome=\"success\"") == 8);
+    assert_true(prometheus_sum(text, "artemis_http_request_duration_seconds_count",
+                               "route=\"status_node\"") == 8);
+    assert_true(prometheus_sum(text, "artemis_http_request_bytes_total", "") == 16);
+    for (size_t i = 0; i < 8; i++)
+        raw_socket_close(&sockets[i]);
+}
+
 static void metrics_describe_the_process(void **state)
 {
     struct fixture *fixture = *state;
@@ -210,6 +233,7 @@ int main(void)
         TEST(metrics_are_prometheus_text),
         TEST(metrics_have_what_operators_need),
         TEST(metrics_count_304_as_304),
+        TEST(metrics_add_up_the_requests_of_all_threads),
         TEST(metrics_describe_the_process),
         TEST(metrics_count_registered_instances),
     };

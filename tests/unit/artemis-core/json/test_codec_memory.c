@@ -130,6 +130,31 @@ static void parse_without_memory(void **state)
     sweep(parse_discovery, list);
 }
 
+static long allocations_of_a_heartbeat(struct batch **batch)
+{
+    static const char body[] = "{\"instance_keys\":[{\"region_id\":\"lab\",\"zone_id\":\"z\","
+                               "\"service_id\":\"orders\",\"instance_id\":\"i1\"}]}";
+    failing_malloc_after(-1);
+    *batch = parsed(body, BATCH_OF_KEYS);
+    assert_non_null(batch_packed_key(*batch, 0));
+    return failing_malloc_count();
+}
+
+/* The memory of a thread serves one batch at a time. */
+static void small_batch_allocates_nothing(void **state)
+{
+    (void)state;
+    struct batch *first;
+    struct batch *second;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(allocations_of_a_heartbeat(&first), 0);
+        assert_int_equal(allocations_of_a_heartbeat(&second), 1);
+        assert_ptr_not_equal(first, second);
+        batch_free(i == 0 ? first : second);
+        batch_free(i == 0 ? second : first);
+    }
+}
+
 /* --- items --- */
 
 static enum error read_instance(void *context)
@@ -356,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failing_malloc_fails_the_requested_allocation),
         cmocka_unit_test(parse_without_memory),
+        cmocka_unit_test(small_batch_allocates_nothing),
         cmocka_unit_test(read_instance_without_memory),
         cmocka_unit_test(reject_item_without_memory),
         cmocka_unit_test(fail_item_without_memory),
