@@ -128,7 +128,8 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
     *peer = (struct peer){
         .joined = true,
         .membership = peer->membership + 1,
-        .health_due_ms = now.mono_ms,
+        /* bug 17: a peer that joins later gets no health check */
+        .health_due_ms = SIM_BUG(17) && replicator->ready ? UINT64_MAX : now.mono_ms,
         .renew_batch = replicator->options.batch_size,
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
@@ -544,6 +545,8 @@ void replicator_on_result(struct replicator *replicator, struct message *message
 
 void replicator_flush(struct replicator *replicator)
 {
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX && SIM_BUG(18); i++)
+        outbox_clear(&replicator->peers[i].outbox); /* what is pending is not sent */
     replicator->flushing = true;
 }
 

@@ -19,6 +19,7 @@
  *   sim_net.c       messages between nodes in transit, and how a node serves them
  *   sim_calls.c     calls of clients in transit, and how a node serves them
  *   sim_clients.c   what clients do
+ *   sim_members.c   who is in the cluster: nodes join, leave, die and are replaced
  *   sim_faults.c    what fails
  *   sim_oracle.c    invariants of single instances
  *   sim_lists.c     invariants of the lists that nodes serve
@@ -49,7 +50,7 @@
 #include "artemis-server/replication/replicator.h"
 
 enum {
-    NODES_MAX = 9,
+    NODES_MAX = REPLICATOR_PEERS_MAX,
     CLIENTS_MAX = 40,
     TTL_MS = 9000,
     GUARD_PERCENT = 50,
@@ -65,9 +66,10 @@ enum {
     TIMEOUT_MS = 3000,
     EXPIRE_TICK_MS = 100,
     FAULTS_MS = 90000,
-    RECOVERY_MS = 60000, /* at least; a world can extend it */
-    QUIET_MS = 25000,    /* the last part, in which clients only renew */
-    LATE_MAX_MS = 60000, /* how late a call or a message can arrive */
+    RECOVERY_MS = 60000,       /* at least; a world can extend it */
+    MEMBER_INTERVAL_MS = 5000, /* between two changes of members, at least */
+    QUIET_MS = 25000,          /* the last part, in which clients only renew */
+    LATE_MAX_MS = 60000,       /* how late a call or a message can arrive */
     REREGISTER_MS = 30000,
     BOOTSTRAP_REFILL_MS = TTL_MS / 3 + 5000,
     STALL_MS = TTL_MS / 3, /* a longer pause is a stall */
@@ -96,6 +98,10 @@ struct sim_node {
     char name[8];
     uint32_t life; /* number of its processes so far */
     bool running;
+    bool is_leaving;                     /* it sends what is pending, and stops then, */
+    uint64_t leaving_ms;                 /* since when */
+    uint64_t topology;                   /* bit set of the nodes that it has as peers */
+    uint64_t listed_since_ms[NODES_MAX]; /* since when it has had each of them */
     bool paused;
     bool was_paused;                  /* since its start */
     uint64_t paused_ms;               /* since when, if paused */
@@ -168,7 +174,7 @@ struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched,
         comparisons, evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps,
-        lists_cut, incomplete, loaded, loaded_evicted, commits_lost, disk_faults;
+        lists_cut, incomplete, loaded, loaded_evicted, commits_lost, disk_faults, member_changes;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -183,6 +189,7 @@ enum sim_fault {
     FAULT_AHEAD = 1 << 7,   /* a node starts with a clock that is ahead, and crashes soon */
     FAULT_THIRD = 1 << 8,   /* a node gets an old change of a third node, and both crash */
     FAULT_REGION = 1 << 9,  /* the links between two regions are cut */
+    FAULT_MEMBER = 1 << 10, /* a node joins, leaves, or dies and is replaced */
     FAULTS_ALL =
         FAULT_LINK | FAULT_ISOLATE | FAULT_CRASH | FAULT_PAUSE | FAULT_CLOCK | FAULT_NETWORK,
 };
@@ -198,9 +205,9 @@ enum sim_deaths {
 /* What the worlds of a seed choose. */
 struct sim_settings {
     uint32_t faults; /* set of enum sim_fault */
-    uint64_t fault_max_ms;
+    uint64_t faults_ms, fault_max_ms;
     uint32_t nodes_min, nodes_max;
-    uint32_t clients_min;
+    uint32_t clients_min, clients_max;
     uint64_t delay_max_ms;
     uint64_t extra_ms;           /* added to the recovery */
     uint64_t quiet_ms;           /* since when clients only renew; 0: the last part */
@@ -221,6 +228,9 @@ struct sim_settings {
     uint32_t grace_percent_of_seeds;
     enum sim_deaths deaths;
     uint64_t tombstone_ms;
+    uint32_t members_min;  /* at the start, up to twice as many; 0: all nodes, for good */
+    uint32_t members_keep; /* nodes leave as long as there are more */
+    uint64_t member_interval_ms;
     bool has_legacy; /* n0 is a legacy node */
     bool is_cold;    /* nodes start without reaching a peer */
     bool has_storage;
@@ -251,6 +261,8 @@ struct sim {
     uint64_t behind_ms;     /* when a node last continued with its HLC behind; 0: never */
     int64_t ahead_ms;       /* how far the last clock was ahead that was wrong; see FAULT_AHEAD */
     uint64_t planned_ms;    /* no other FAULT_AHEAD or FAULT_THIRD begins before */
+    uint64_t members;       /* bit set: who is in the cluster, as the provider knows it */
+    uint64_t retired;       /* bit set: nodes that leave or have left for good */
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];
@@ -288,7 +300,8 @@ void sim_run(struct sim *sim, uint64_t until_ms);
 void sim_clear_events(void (*drop)(sim_event *call, void *context));
 uint64_t sim_random(struct sim *sim, uint64_t below);
 bool sim_chance(struct sim *sim, uint32_t percent);
-/* When the world ends, and when clients begin to renew only. */
+/* When the faults end, when the world ends, and when clients begin to renew only. */
+uint64_t sim_faults_end_ms(const struct sim *sim);
 uint64_t sim_end_ms(const struct sim *sim);
 uint64_t sim_quiet_ms(const struct sim *sim);
 void sim_log(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -307,6 +320,7 @@ void node_crash(struct sim *sim, struct sim_node *node);
 /* Ends a node, which stores everything before. */
 void node_stop(struct sim *sim, struct sim_node *node);
 bool node_is_running(const struct sim_node *node); /* running and not paused */
+bool node_accepts_calls(const struct sim_node *node);
 /* One turn of its replication thread. */
 void node_work(struct sim *sim, struct sim_node *node);
 /* Sends on that all guards were released when the clock of the cluster showed clock_ms. */
@@ -318,6 +332,19 @@ uint64_t node_hlc_lag_ms(const struct sim *sim, const struct sim_node *node);
 /* The time of the next stamp that the node issues, and how far it is behind the highest one. */
 uint64_t node_stamps_ms(const struct sim *sim, const struct sim_node *node);
 uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node);
+
+/* --- sim_members.c ---------------------------------------------------------------------------- */
+static inline bool is_in(uint64_t nodes, uint32_t id)
+{
+    return nodes >> id & 1;
+}
+void members_start(struct sim *sim); /* starts the first members */
+/* A node that starts reads the list of the provider. */
+void members_read(struct sim *sim, struct sim_node *node);
+/* One node joins, leaves, or dies and is replaced; if there are enough. */
+void members_change(struct sim *sim);
+void members_end(
+    struct sim *sim); /* nodes that leave have left, and the others get the last list */
 
 /* --- sim_storage.c ---------------------------------------------------------------------------- */
 /* The way of a node's storage; without one they do nothing. store_open sets the bounds. */
@@ -389,9 +416,13 @@ void client_on_result(struct sim *sim, const struct sim_call *call);
 void client_die(struct sim *sim, struct sim_client *client);
 /* A client that is not registered registers at a node, and unregisters there if it leaves. */
 void client_visit(struct sim *sim, uint32_t node, bool leaves);
+/* So many clients that are registered unregister at a node. */
+void clients_unregister(struct sim *sim, uint32_t node, uint32_t count);
 /* Registered, alive and renewed without a failure for this long. */
 bool client_is_steady(const struct sim *sim, const struct sim_client *client, uint64_t for_ms);
 
+/* The node has left, and this peer has all that it had. */
+void clients_note_left(struct sim *sim, const struct sim_node *node, uint32_t peer);
 /* Before the end of a node. is_clean: it stores everything. */
 void clients_note_crash(struct sim *sim, const struct sim_node *node, bool is_clean);
 
@@ -419,6 +450,8 @@ bool oracle_is_lower(struct record_order a, struct record_order b);
 /* The content of a client's instance at a node; 0: not registered there. */
 uint32_t content_at(const struct sim_node *node, const struct sim_client *client);
 bool oracle_are_connected(const struct sim *sim, uint32_t a, uint32_t b);
+/* The node has the other one as a peer, and messages pass in both directions. */
+bool oracle_can_ask(const struct sim *sim, uint32_t node, uint32_t other);
 /* Changes at one node could reach the other for this long. */
 bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms);
 

@@ -197,7 +197,7 @@ static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
         return;
     }
     call->result = CALL_REFUSED;
-    if (node->running) {
+    if (node_accepts_calls(node)) {
         execute(sim, call, node);
         node_work(sim, node);
     }
@@ -222,7 +222,7 @@ static void execute_now(struct sim *sim, struct sim_call *call)
 {
     struct sim_node *node = &sim->nodes[call->node];
     call->result = CALL_REFUSED;
-    if (node_is_running(node))
+    if (node_accepts_calls(node))
         execute(sim, call, node);
     client_on_result(sim, call);
     if (call->result == CALL_DONE && call->kind != CALL_HEARTBEAT)

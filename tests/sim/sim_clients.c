@@ -78,6 +78,13 @@ void clients_note_crash(struct sim *sim, const struct sim_node *node, bool is_cl
     }
 }
 
+void clients_note_left(struct sim *sim, const struct sim_node *node, uint32_t peer)
+{
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        if (sim->clients[i].ack_node == node->id)
+            sim->clients[i].ack_node = peer;
+}
+
 static void change_content(struct sim_client *client, uint32_t content)
 {
     client->content = content;
@@ -216,6 +223,20 @@ void client_visit(struct sim *sim, uint32_t node, bool leaves)
         client->revision++;
         call_send(sim, client, CALL_UNREGISTER);
         return;
+    }
+}
+
+void clients_unregister(struct sim *sim, uint32_t node, uint32_t count)
+{
+    for (uint32_t id = 0; id < sim->client_count && count; id++) {
+        struct sim_client *client = &sim->clients[id];
+        if (!client->wanted || client->dead || !client->acknowledged || client->call)
+            continue;
+        client->node = node;
+        client->is_leaving = true;
+        client->revision++;
+        call_send(sim, client, CALL_UNREGISTER);
+        count--;
     }
 }
 

@@ -74,7 +74,7 @@ static void cut_regions(struct sim *sim, uint64_t for_ms)
 static void on_restart(struct sim *sim, void *context, uint32_t id, uint32_t life)
 {
     (void)context;
-    if (sim->nodes[id].life == life)
+    if (sim->nodes[id].life == life && !is_in(sim->retired, id))
         node_start(sim, &sim->nodes[id]);
 }
 
@@ -233,7 +233,7 @@ static void on_disk_fault(struct sim *sim, void *context, uint32_t a, uint32_t b
 {
     enum disk_state state = sim_chance(sim, 50) ? DISK_FAILS : DISK_IS_SLOW;
     uint32_t id = (uint32_t)sim_random(sim, sim->node_count);
-    if (sim->now_ms >= WORLD_EPOCH_MS + FAULTS_MS)
+    if (sim->now_ms >= sim_faults_end_ms(sim))
         return;
     sim->counts.disk_faults++;
     disk_set_state(id, state);
@@ -321,8 +321,9 @@ static void plan_deaths(struct sim *sim)
 static enum sim_fault choose_fault(struct sim *sim)
 {
     static const enum sim_fault weighted[] = {
-        FAULT_LINK,  FAULT_LINK,    FAULT_LINK, FAULT_ISOLATE, FAULT_CRASH, FAULT_PAUSE,
-        FAULT_CLOCK, FAULT_NETWORK, FAULT_COLD, FAULT_AHEAD,   FAULT_THIRD, FAULT_REGION,
+        FAULT_LINK,  FAULT_LINK,   FAULT_LINK,    FAULT_ISOLATE, FAULT_CRASH,
+        FAULT_PAUSE, FAULT_CLOCK,  FAULT_NETWORK, FAULT_COLD,    FAULT_AHEAD,
+        FAULT_THIRD, FAULT_REGION, FAULT_MEMBER,
     };
     enum sim_fault fault;
     do
@@ -363,6 +364,9 @@ static void start_fault(struct sim *sim, enum sim_fault fault)
     case FAULT_COLD:
         start_cold(sim, one, for_ms);
         break;
+    case FAULT_MEMBER:
+        members_change(sim);
+        break;
     case FAULT_REGION:
         cut_regions(sim, for_ms);
         break;
@@ -383,7 +387,7 @@ static void on_fault(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)context;
     (void)a;
     (void)b;
-    if (sim->now_ms >= WORLD_EPOCH_MS + FAULTS_MS)
+    if (sim->now_ms >= sim_faults_end_ms(sim))
         return;
     start_fault(sim, choose_fault(sim));
     sim_at(sim->now_ms + 1 + sim_random(sim, FAULT_INTERVAL_MS), on_fault, NULL, 0, 0);
@@ -412,11 +416,12 @@ void faults_end(struct sim *sim)
     sim->settings.late_calls_percent = 0;
     sim->settings.repeated_calls_percent = 0;
     sim->settings.late_messages_percent = 0;
+    members_end(sim);
     for (uint32_t one = 0; one < sim->node_count; one++) {
         disk_set_state(one, DISK_WORKS);
         for (uint32_t other = 0; other < sim->node_count; other++)
             set_link(sim, one, other, false);
-        if (!sim->nodes[one].running)
+        if (!sim->nodes[one].running && is_in(sim->members, one))
             node_start(sim, &sim->nodes[one]);
         on_resume(sim, NULL, one, sim->nodes[one].life);
     }

@@ -131,8 +131,8 @@ static bool is_source(const struct sim *sim, const struct sim_node *node, uint32
     /* Long enough for the round trips of a snapshot and of a comparison. */
     uint64_t for_ms = SNAPSHOT_MS + 8 * sim->links[node->id][p].delay_ms;
     return p != node->id && serves(&sim->nodes[p]) &&
-           sim->now_ms - sim->nodes[p].ready_ms >= for_ms &&
-           oracle_are_connected(sim, p, node->id) && oracle_has_reached(sim, p, p, for_ms) &&
+           sim->now_ms - sim->nodes[p].ready_ms >= for_ms && oracle_can_ask(sim, node->id, p) &&
+           oracle_has_reached(sim, p, p, for_ms) && node->listed_since_ms[p] <= node->started_ms &&
            sim->now_ms - sim->links[p][node->id].fine_since_ms >= for_ms &&
            sim->now_ms - sim->links[node->id][p].fine_since_ms >= for_ms;
 }
@@ -214,7 +214,7 @@ static bool is_served_by_all(const struct sim *sim, const struct sim_node *node,
     for (uint32_t p = 0; p < sim->node_count; p++) {
         const struct sim_node *peer = &sim->nodes[p];
         bool is_kept_here = false;
-        if (p == node->id || !serves(peer) || !oracle_are_connected(sim, p, node->id))
+        if (p == node->id || !serves(peer) || !oracle_can_ask(sim, node->id, p))
             continue;
         if (!has_served(sim, node, peer, client, &is_kept_here) || is_replaced(peer, node, client))
             return false;
@@ -412,8 +412,12 @@ void lists_end(struct sim *sim)
     uint64_t first[DIGEST_BUCKETS];
     uint64_t other[DIGEST_BUCKETS];
     uint32_t from = sim->nodes[0].is_legacy ? 1 : 0;
+    while (!is_in(sim->members, from))
+        from++;
     registry_digests(sim->nodes[from].registry, first);
     for (uint32_t n = from + 1; n < sim->node_count; n++) {
+        if (!is_in(sim->members, n))
+            continue;
         registry_digests(sim->nodes[n].registry, other);
         for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++)
             if (first[bucket] != other[bucket])

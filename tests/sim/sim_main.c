@@ -50,8 +50,8 @@ static void start_world(struct sim *sim, uint64_t seed, bool verbose)
     for (uint32_t id = 0; id < sim->node_count; id++) {
         sim->nodes[id].id = id;
         sim->nodes[id].wall_offset_ms = (int64_t)sim_random(sim, 4000) - 2000;
-        node_start(sim, &sim->nodes[id]);
     }
+    members_start(sim);
 }
 
 /* Runs one seed; a failure is in sim->failure. */
@@ -61,7 +61,7 @@ static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
     clients_start(sim);
     faults_start(sim);
     oracle_start(sim);
-    sim_run(sim, WORLD_EPOCH_MS + FAULTS_MS);
+    sim_run(sim, sim_faults_end_ms(sim));
     if (!sim->failure[0])
         faults_end(sim);
     sim_run(sim, sim_end_ms(sim));
@@ -164,9 +164,10 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->incomplete, (unsigned long long)c->fetched,
            (unsigned long long)c->lists_cut);
     printf("%llu instances loaded, %llu of them evicted before ready, %llu commits lost, "
-           "%llu disk faults\n",
+           "%llu disk faults, %llu changes of members\n",
            (unsigned long long)c->loaded, (unsigned long long)c->loaded_evicted,
-           (unsigned long long)c->commits_lost, (unsigned long long)c->disk_faults);
+           (unsigned long long)c->commits_lost, (unsigned long long)c->disk_faults,
+           (unsigned long long)c->member_changes);
 }
 
 /* Prints the last events of a seed that failed, without those of other clients. */

@@ -6,8 +6,11 @@
 #include "tests/sim/sim.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { NAME_BYTES = 16 };
 
 struct wire_item {
     struct instance *instance; /* a reference; for a key only the key counts */
@@ -48,6 +51,15 @@ struct transfer {
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
+/* n7: 7 */
+static uint32_t node_number(struct slice name)
+{
+    uint32_t number = 0;
+    for (size_t i = 1; i < name.size; i++)
+        number = 10 * number + (uint32_t)(name.data[i] - '0');
+    return number;
+}
+
 static void add(struct wire_list *list, const struct wire_record *record, struct instance *instance)
 {
     if (list->count == list->capacity) {
@@ -59,7 +71,7 @@ static void add(struct wire_list *list, const struct wire_record *record, struct
     list->items[list->count++] = (struct wire_item){
         .instance = instance_ref(instance),
         .stamp = record->stamp.hlc,
-        .origin = record->stamp.node_id.size ? (uint32_t)(record->stamp.node_id.data[1] - '0') : 0,
+        .origin = node_number(record->stamp.node_id),
         .age_ms = record->age_ms,
         .deleted = record->deleted,
         .is_guarded = record->is_guarded,
@@ -85,11 +97,12 @@ static void clear(struct wire_list *list)
 
 static struct wire_record as_record(const struct wire_item *item)
 {
-    static const char *const names[NODES_MAX] = {"n0", "n1", "n2", "n3", "n4",
-                                                 "n5", "n6", "n7", "n8"};
+    static char names[NODES_MAX][NAME_BYTES];
+    char *name = names[item->origin];
+    int size = snprintf(name, NAME_BYTES, "n%u", item->origin);
     return (struct wire_record){
         .instance = item->instance,
-        .stamp = {item->stamp, {names[item->origin], 2}},
+        .stamp = {item->stamp, {name, (size_t)size}},
         .age_ms = item->age_ms,
         .has_weight = instance_weight(item->instance) != WEIGHT_DEFAULT,
         .deleted = item->deleted,
@@ -254,6 +267,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         transfer->health = (struct health_response){
             .is_self = transfer->from == transfer->to,
             .is_legacy = transfer->is_legacy,
+            .is_leaving = node->is_leaving,
             .is_remote = node->region != sim->nodes[transfer->from].region,
             .is_ready = replicator_is_ready(node->replicator),
             .is_comparing = !node->is_ready && node->ready_ms >= node->started_ms,

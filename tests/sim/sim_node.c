@@ -60,12 +60,21 @@ uint64_t node_stamps_lag_ms(const struct sim *sim, const struct sim_node *node)
 uint32_t node_for_client(struct sim *sim)
 {
     uint32_t first = sim->settings.has_legacy ? 1 : 0;
-    return first + (uint32_t)sim_random(sim, sim->node_count - first);
+    uint32_t node;
+    do
+        node = first + (uint32_t)sim_random(sim, sim->node_count - first);
+    while (!is_in(sim->members, node));
+    return node;
 }
 
 bool node_is_running(const struct sim_node *node)
 {
     return node->running && !node->paused;
+}
+
+bool node_accepts_calls(const struct sim_node *node)
+{
+    return node_is_running(node) && !node->is_leaving;
 }
 
 void node_put_release(struct sim_node *node, uint64_t clock_ms, struct moment now)
@@ -214,9 +223,6 @@ static void create_replicator(struct sim *sim, struct sim_node *node)
     if (replicator_create(&options, node->registry, node_now(sim, node), &node->replicator))
         abort();
     registry_set_dirty_notify(node->registry, on_change, NULL);
-    for (uint32_t peer = 0; peer < sim->node_count; peer++)
-        replicator_add_peer(node->replicator, peer,
-                            node_now(sim, node)); /* including the node itself */
 }
 
 void node_start(struct sim *sim, struct sim_node *node)
@@ -229,6 +235,8 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->stalled_ms = 0;
     node->continued_ms = 0;
     node->alone_ms = 0;
+    node->is_leaving = false;
+    node->topology = 0;
     node->evictions = 0;
     memset(&node->releases, 0, sizeof(node->releases));
     memset(node->orders, 0, sizeof(node->orders));
@@ -242,6 +250,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     sim_log(sim, "%s starts", node->name);
     create_registry(sim, node);
     create_replicator(sim, node);
+    members_read(sim, node);
     oracle_update_reachability(sim);
     sim_at(sim->now_ms + 1 + sim_random(sim, EXPIRE_TICK_MS), on_tick, NULL, node->id, node->life);
     schedule(sim, node, sim->now_ms + 1);
@@ -271,6 +280,7 @@ static void end(struct sim *sim, struct sim_node *node, bool is_clean)
     node->replicator = NULL;
     node->registry = NULL;
     node->running = false;
+    node->paused = false;
     node->life++;
 }
 

@@ -92,10 +92,16 @@ static bool is_expected(const struct sim *sim, const struct sim_client *client,
 
 /* --- reachability ----------------------------------------------------------------------------- */
 
+bool oracle_can_ask(const struct sim *sim, uint32_t node, uint32_t other)
+{
+    return node_is_running(&sim->nodes[node]) && node_is_running(&sim->nodes[other]) &&
+           link_works(sim, node, other) && link_works(sim, other, node) &&
+           is_in(sim->nodes[node].topology, other);
+}
+
 bool oracle_are_connected(const struct sim *sim, uint32_t a, uint32_t b)
 {
-    return node_is_running(&sim->nodes[a]) && node_is_running(&sim->nodes[b]) &&
-           link_works(sim, a, b) && link_works(sim, b, a);
+    return oracle_can_ask(sim, a, b) && is_in(sim->nodes[b].topology, a);
 }
 
 static bool is_calm(const struct sim *sim)
@@ -120,6 +126,34 @@ static bool is_link_noticed(const struct sim *sim, uint32_t a, uint32_t b)
            sim->now_ms - since_ms >= TIMEOUT_MS + DOWN_PROBE_MS;
 }
 
+/* The nodes that changes at this one reach directly. */
+static uint64_t noticed_links(const struct sim *sim, uint32_t from)
+{
+    uint64_t nodes = 0;
+    for (uint32_t to = 0; to < sim->node_count && !sim->nodes[from].is_legacy; to++)
+        if (is_link_noticed(sim, from, to))
+            nodes |= (uint64_t)1 << to;
+    return nodes;
+}
+
+static void update_reached(struct sim *sim, bool calm)
+{
+    uint64_t links[NODES_MAX];
+    for (uint32_t n = 0; n < sim->node_count; n++)
+        links[n] = noticed_links(sim, n);
+    for (uint32_t from = 0; from < sim->node_count; from++) {
+        bool is_start = node_is_running(&sim->nodes[from]) && calm;
+        uint64_t reached = is_start ? (uint64_t)1 << from : 0;
+        for (uint64_t before = 0; before != reached;) {
+            before = reached;
+            for (uint32_t n = 0; n < sim->node_count; n++)
+                reached |= is_in(before, n) ? links[n] : 0;
+        }
+        for (uint32_t to = 0; to < sim->node_count; to++)
+            note_since(sim, &sim->reaches_since_ms[from][to], is_in(reached, to));
+    }
+}
+
 /* Updates which nodes reach each other over links that work in both directions, and are known to.
  * Loss and delay count as faults, too. */
 void oracle_update_reachability(struct sim *sim)
@@ -136,16 +170,7 @@ void oracle_update_reachability(struct sim *sim)
             if (is_connected)
                 sim->contact_ms[a][b] = sim->now_ms;
         }
-    for (uint32_t a = 0; a < sim->node_count; a++) {
-        bool reached[NODES_MAX] = {0};
-        reached[a] = node_is_running(&sim->nodes[a]) && calm;
-        for (uint32_t hop = 0; hop < sim->node_count; hop++)
-            for (uint32_t b = 0; b < sim->node_count; b++)
-                for (uint32_t c = 0; c < sim->node_count && reached[b]; c++)
-                    reached[c] |= is_link_noticed(sim, b, c) && !sim->nodes[b].is_legacy;
-        for (uint32_t b = 0; b < sim->node_count; b++)
-            note_since(sim, &sim->reaches_since_ms[a][b], reached[b]);
-    }
+    update_reached(sim, calm);
 }
 
 bool oracle_has_reached(const struct sim *sim, uint32_t from, uint32_t to, uint64_t for_ms)
@@ -462,9 +487,9 @@ static void check_client(struct sim *sim, const struct sim_client *client)
     int id = (int)client->id;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *node = &sim->nodes[n];
-        uint32_t content = content_at(node, client);
-        if (node->is_legacy)
+        if (node->is_legacy || !is_in(sim->members, n))
             continue;
+        uint32_t content = content_at(node, client);
         if (!client->wanted && content)
             sim_fail(sim, 3, id, "i%d unregistered, but n%u still has it", id, n);
         if (client->wanted && client->dead && content)
@@ -478,6 +503,8 @@ void oracle_end(struct sim *sim)
 {
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct sim_node *node = &sim->nodes[n];
+        if (!is_in(sim->members, n))
+            continue;
         registry_validate(node->registry);
         if (!replicator_is_ready(node->replicator))
             sim_fail(sim, 0, -1, "n%u is not ready", n);

@@ -97,9 +97,14 @@ bool sim_chance(struct sim *sim, uint32_t percent)
     return sim_random(sim, 100) < percent;
 }
 
+uint64_t sim_faults_end_ms(const struct sim *sim)
+{
+    return WORLD_EPOCH_MS + sim->settings.faults_ms;
+}
+
 uint64_t sim_end_ms(const struct sim *sim)
 {
-    return WORLD_EPOCH_MS + FAULTS_MS + RECOVERY_MS + sim->settings.extra_ms;
+    return sim_faults_end_ms(sim) + RECOVERY_MS + sim->settings.extra_ms;
 }
 
 uint64_t sim_quiet_ms(const struct sim *sim)

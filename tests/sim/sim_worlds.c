@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum {
+    FEW_NODES = 9,
     TOPOLOGY_NODES_MIN = 4,
     LIMITED_SEEDS = 3, /* each third one */
     FETCH_MAX = 8,
@@ -253,6 +254,33 @@ static void regions_and_faults(struct sim *sim)
     sim->settings.faults |= FAULT_REGION;
 }
 
+static void members(struct sim *sim)
+{
+    sim->settings.faults |= FAULT_MEMBER;
+    sim->settings.members_min = 3;
+    sim->settings.members_keep = 3;
+    sim->settings.nodes_min = sim->settings.nodes_max = 16;
+    sim->settings.delay_max_ms = 20;
+}
+
+static void members_and_faults(struct sim *sim)
+{
+    members(sim);
+    plain(sim);
+}
+
+static void many_nodes(struct sim *sim)
+{
+    members(sim);
+    sim->settings.members_min = 30;
+    sim->settings.members_keep = 50;
+    sim->settings.nodes_min = sim->settings.nodes_max = NODES_MAX;
+    sim->settings.clients_min = 3;
+    sim->settings.clients_max = 6;
+    sim->settings.faults_ms = 20000;
+    sim->settings.member_interval_ms = 1000;
+}
+
 static void legacy(struct sim *sim)
 {
     sim->settings.has_legacy = true;
@@ -377,6 +405,11 @@ static const struct world {
      true, regions, link_regions, false, 1},
     {"regions-all", "as regions, and the faults of plain", NULL, true, regions_and_faults,
      link_regions, false, 1},
+    {"members", "nodes join, leave, and die and are replaced; each node learns it later", NULL,
+     true, members, NULL, false, 1},
+    {"members-all", "as members, and the faults of plain", NULL, true, members_and_faults, NULL,
+     false, 1},
+    {"many", "as members, with 30 to 64 nodes", NULL, false, many_nodes, NULL, false, 1},
     {"ahead", "a node with a clock that is ahead issues stamps, and crashes", NULL, true, ahead,
      NULL, false, 1},
     {"stored", "as plain, and nodes keep their records over crashes and stops", NULL, true, stored,
@@ -456,10 +489,13 @@ static void limit_fetches(struct sim *sim)
 void worlds_prepare(struct sim *sim, uint64_t set)
 {
     struct sim_settings *settings = &sim->settings;
-    *settings = (struct sim_settings){.fault_max_ms = 30000,
+    *settings = (struct sim_settings){.faults_ms = FAULTS_MS,
+                                      .fault_max_ms = 30000,
+                                      .member_interval_ms = MEMBER_INTERVAL_MS,
                                       .nodes_min = 2,
-                                      .nodes_max = NODES_MAX,
+                                      .nodes_max = FEW_NODES,
                                       .clients_min = 10,
+                                      .clients_max = CLIENTS_MAX,
                                       .delay_max_ms = 500,
                                       .actions_percent = 16,
                                       .returns = true,
@@ -477,7 +513,8 @@ void worlds_prepare(struct sim *sim, uint64_t set)
     sim->node_count = settings->nodes_min +
                       (uint32_t)sim_random(sim, settings->nodes_max - settings->nodes_min + 1);
     sim->client_count =
-        settings->clients_min + (uint32_t)sim_random(sim, CLIENTS_MAX + 1 - settings->clients_min);
+        settings->clients_min +
+        (uint32_t)sim_random(sim, settings->clients_max + 1 - settings->clients_min);
     sim->guarded = sim_chance(sim, settings->guard_percent_of_seeds);
     if (sim_chance(sim, settings->grace_percent_of_seeds))
         sim->grace_ms = REREGISTER_MS;
