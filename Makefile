@@ -300,7 +300,7 @@ $(UNIT_BIN): $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(TEST_LIB_OBJ) $$(LIBS_
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) $(WRAP_MALLOC) -o $@ $^ $(LIBS_ALL) -lcmocka
 
-$(REPLAY_BIN): $(OUT)/tests/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay.o $$(or $$(LIBS_FOR_fuzz_$$*),$$(LIBS_FOR_artemis))
+$(REPLAY_BIN): $(OUT)/tests/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/support/replay.o $$(or $$(LIBS_FOR_fuzz_$$*),$$(LIBS_FOR_artemis))
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 

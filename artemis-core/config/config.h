@@ -103,6 +103,13 @@ struct config {
             uint32_t min_interval_secs, max_interval_secs;
         } dns;
         struct {
+            char service[CONFIG_TEXT_BYTES];     /* NAME, or NAMESPACE/NAME; "": not set */
+            char peer_port[CONFIG_TEXT_BYTES];   /* a name or a number; "": the only one */
+            char api_server[CONFIG_TEXT_BYTES];  /* http[s]://HOST:PORT; "": of the environment */
+            char account_dir[CONFIG_TEXT_BYTES]; /* with token, ca.crt, namespace; "": none */
+            uint32_t lease_secs;
+        } kubernetes;
+        struct {
             uint32_t batch_ms; /* 0: the default */
             bool gzip;
         } remote; /* peers of other regions */
@@ -187,9 +194,12 @@ enum config_form {
     CONFIG_FORM_EXPIRY,  /* see token_expiry_read */
     CONFIG_FORM_PATTERN, /* see token_pattern_matches */
     CONFIG_FORM_TOKEN_NAME,
-    CONFIG_FORM_DNS_NAME,   /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
-    CONFIG_FORM_DOMAIN,     /* a host name, or nothing */
-    CONFIG_FORM_DNS_SERVER, /* a numeric address and a port */
+    CONFIG_FORM_DNS_NAME,           /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
+    CONFIG_FORM_DOMAIN,             /* a host name, or nothing */
+    CONFIG_FORM_DNS_SERVER,         /* a numeric address and a port */
+    CONFIG_FORM_OPTIONAL_URL,       /* http://HOST:PORT or https://HOST:PORT, or nothing */
+    CONFIG_FORM_KUBERNETES_SERVICE, /* NAME or NAMESPACE/NAME, or nothing */
+    CONFIG_FORM_KUBERNETES_PORT,    /* the name of a port or a number, or nothing */
 };
 
 struct config_setting {

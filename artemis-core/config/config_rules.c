@@ -134,14 +134,27 @@ static enum error check_dns(const struct config *config, struct config_problem *
         config->cluster.dns.min_interval_secs);
 }
 
-static enum error check_seeds(const struct config *config, struct config_problem *problem)
+/* Nodes that are found by numeric addresses have no name that their certificates could have. */
+static enum error check_member_name(const struct config *config, struct config_problem *problem)
 {
-    bool has_provider = config_has_provider(config, "registry");
-    if (!has_provider || !config->cluster.tls.cert[0] || config->cluster.tls.member_name[0])
+    static const char *const names[] = {"registry", "kubernetes"};
+    bool has_name = !config->cluster.tls.cert[0] || config->cluster.tls.member_name[0];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !has_name; i++)
+        if (config_has_provider(config, names[i]))
+            return config_problem_set(problem,
+                                      "%s: cluster.provider: %s with cluster.tls.cert needs "
+                                      "cluster.tls.member_name, which is not set",
+                                      config_source_of(config, "cluster.provider"), names[i]);
+    return ERR_NONE;
+}
+
+static enum error check_kubernetes(const struct config *config, struct config_problem *problem)
+{
+    if (!config_has_provider(config, "kubernetes") || config->cluster.kubernetes.service[0])
         return ERR_NONE;
     return config_problem_set(problem,
-                              "%s: cluster.provider: registry with cluster.tls.cert needs "
-                              "cluster.tls.member_name, which is not set",
+                              "%s: cluster.provider: kubernetes needs cluster.kubernetes.service, "
+                              "which is not set",
                               config_source_of(config, "cluster.provider"));
 }
 
@@ -302,9 +315,11 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = check_dns(config, problem);
     if (!error)
-        error = check_seeds(config, problem);
+        error = check_member_name(config, problem);
     if (!error)
         error = check_etcd(config, problem);
+    if (!error)
+        error = check_kubernetes(config, problem);
     return error ? error : config_listeners_check(config, problem);
 }
 
@@ -313,7 +328,7 @@ static bool has_peers(const struct config *config)
 {
     return (config_has_provider(config, "static") && config->cluster.peers.count > 0) ||
            config_has_provider(config, "dns") || config_has_provider(config, "registry") ||
-           config_has_provider(config, "etcd");
+           config_has_provider(config, "etcd") || config_has_provider(config, "kubernetes");
 }
 
 /* Settings of a provider that does not run. */
@@ -327,6 +342,7 @@ static void warn_about_providers(const struct config *config, struct text *out)
         {"dns", "cluster.dns.names", config->cluster.dns.names.count > 0},
         {"registry", "cluster.seeds", config->cluster.seeds.count > 0},
         {"etcd", "cluster.etcd.endpoints", config->cluster.etcd.endpoints.count > 0},
+        {"kubernetes", "cluster.kubernetes.service", config->cluster.kubernetes.service[0] != 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (config->cluster.enabled && rows[i].is_set &&

@@ -29,7 +29,7 @@
 
 enum { DAY_SECS = 24 * 60 * 60 };
 
-static const char *const providers[] = {"static", "dns", "registry", "etcd", NULL};
+static const char *const providers[] = {"static", "dns", "registry", "etcd", "kubernetes", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -93,7 +93,8 @@ const struct config_setting config_settings[] = {
          "Sources of the list of nodes, one word or a list of them; a node that one of "
          "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`, "
          "`registry` are `cluster.seeds` and the nodes that have registered, `etcd` are the nodes "
-         "that have registered at `cluster.etcd.endpoints`."},
+         "that have registered at `cluster.etcd.endpoints`, `kubernetes` are the pods of "
+         "`cluster.kubernetes.service`."},
     {ROW(cluster, seeds), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none", .reloadable = true,
      .description =
@@ -115,6 +116,26 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, dns.max_interval_secs, 1, 3600, "60"),
      .description = "Maximum interval between two lookups of a name, in seconds, also where its "
                     "TTL is higher."},
+    {ROW(cluster, kubernetes.service), .type = CONFIG_TEXT, .form = CONFIG_FORM_KUBERNETES_SERVICE,
+     .default_value = "", .default_note = "none",
+     .description = "Headless service whose pods are the nodes of the provider `kubernetes`: NAME "
+                    "in the namespace of this node, or NAMESPACE/NAME."},
+    {ROW(cluster, kubernetes.peer_port), .type = CONFIG_TEXT, .form = CONFIG_FORM_KUBERNETES_PORT,
+     .min = 1, .max = 65535, .default_value = "", .default_note = "the only port",
+     .description = "Port of that service at which peers reach a pod, by name or as a number."},
+    {ROW(cluster, kubernetes.api_server), .type = CONFIG_TEXT, .form = CONFIG_FORM_OPTIONAL_URL,
+     .min = 1, .max = 65535, .default_value = "", .default_note = "that of the environment",
+     .description =
+         "URL of the Kubernetes API server. The default is `KUBERNETES_SERVICE_HOST` and "
+         "`KUBERNETES_SERVICE_PORT`, which each pod has."},
+    {ROW(cluster, kubernetes.account_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH,
+     .default_value = "/var/run/secrets/kubernetes.io/serviceaccount",
+     .description = "Folder with the files `token`, `ca.crt` and `namespace` of the service "
+                    "account. The token is read for each request, so that it can be replaced. If "
+                    "empty, no token is sent."},
+    {NUMBER(cluster, kubernetes.lease_secs, 3, 3600, "15"),
+     .description = "Duration of the Lease of this node, in seconds. It is renewed each third of "
+                    "that. When it ends, the other nodes remove this node from their topologies."},
     {NUMBER(cluster, remote.batch_ms, 0, 60000, "0"),
      .default_note = "1000, or a sixth of lease.ttl_secs if that is shorter",
      .description =

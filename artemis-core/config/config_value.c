@@ -166,6 +166,38 @@ static bool is_dns_server(const struct config_setting *setting, const char *text
     return host[0] == '[' || inet_pton(AF_INET, host, &(struct in_addr){0}) == 1;
 }
 
+static bool is_optional_url(const struct config_setting *setting, const char *text)
+{
+    return text[0] == '\0' || (strstr(text, "://") && is_peer(setting, text));
+}
+
+/* The name of a service or a namespace. */
+static bool is_label(const char *text, size_t size)
+{
+    size_t valid = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return size > 0 && size <= 63 && valid >= size && text[0] != '-' && text[size - 1] != '-';
+}
+
+static bool is_kubernetes_service(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    const char *slash = strchr(text, '/');
+    if (slash && !is_label(text, (size_t)(slash - text)))
+        return false;
+    const char *name = slash ? slash + 1 : text;
+    return text[0] == '\0' || is_label(name, strlen(name));
+}
+
+static bool is_kubernetes_port(const struct config_setting *setting, const char *text)
+{
+    size_t size = strlen(text);
+    bool is_number = size > 0 && strspn(text, "0123456789") == size;
+    unsigned long port = is_number && size <= 5 ? strtoul(text, NULL, 10) : 0;
+    if (is_number)
+        return port >= setting->min && port <= setting->max;
+    return size == 0 || (size <= 15 && is_label(text, size));
+}
+
 static const struct {
     bool (*is_valid)(const struct config_setting *setting, const char *text);
     const char *description;
@@ -187,6 +219,12 @@ static const struct {
                               "HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port "},
     [CONFIG_FORM_DOMAIN] = {is_optional_domain, "a host name, or nothing"},
     [CONFIG_FORM_DNS_SERVER] = {is_dns_server, "ADDRESS:PORT, ADDRESS numeric, port "},
+    [CONFIG_FORM_OPTIONAL_URL] = {is_optional_url,
+                                  "nothing, or http://HOST:PORT or https://HOST:PORT, port "},
+    [CONFIG_FORM_KUBERNETES_SERVICE] = {is_kubernetes_service,
+                                        "nothing, or NAME or NAMESPACE/NAME of a service"},
+    [CONFIG_FORM_KUBERNETES_PORT] = {is_kubernetes_port,
+                                     "nothing, or the name of a port, or a number, "},
     [CONFIG_FORM_TOKEN_NAME] = {is_token_name, "1 to 64 letters, digits, dots, dashes and "
                                                "underscores"},
 };

@@ -62,7 +62,7 @@ size_t member_list_merge(struct member_list *list, const struct member_list *add
     return left_out;
 }
 
-static bool same(const struct member_list *a, const struct member_list *b)
+bool member_list_equal(const struct member_list *a, const struct member_list *b)
 {
     if (a->count != b->count)
         return false;
@@ -141,8 +141,8 @@ bool cluster_update(struct cluster *cluster, const struct member_list *members,
     subtract(members, blocked, &topology);
 
     pthread_mutex_lock(&cluster->publishing);
-    bool is_changed = !cluster->published || !same(&topology, &cluster->topology) ||
-                      !same(blocked, &cluster->blocked);
+    bool is_changed = !cluster->published || !member_list_equal(&topology, &cluster->topology) ||
+                      !member_list_equal(blocked, &cluster->blocked);
     if (is_changed) {
         subtract(&topology, &cluster->topology, &joined);
         subtract(&cluster->topology, &topology, &left);

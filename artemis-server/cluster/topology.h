@@ -92,6 +92,8 @@ MUST_USE enum error member_list_add_named(struct member_list *list, const char *
 /* Adds the members of another list. A url that both have keeps its name. Returns the number of
  * members that were left out because the list is full. */
 size_t member_list_merge(struct member_list *list, const struct member_list *added);
+/* Whether both have the same members with the same names. */
+bool member_list_equal(const struct member_list *a, const struct member_list *b);
 /* NULL: it is not in the list. */
 const struct member *member_list_find(const struct member_list *list, const char *url);
 bool member_list_has(const struct member_list *list, const char *url);

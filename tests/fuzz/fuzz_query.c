@@ -11,8 +11,8 @@
 #include "artemis-web/api/known_revision.h"
 #include "artemis-web/api/long_poll.h"
 #include "artemis-web/api/route_table.h"
-#include "tests/fuzz/fake_microhttpd.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fake_microhttpd.h"
 
 enum { TARGET_BYTES = 4096 };
 

@@ -19,8 +19,8 @@
 #include "artemis-web/http/authentication.h"
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/push/push_internal.h"
-#include "tests/fuzz/fake_microhttpd.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fake_microhttpd.h"
 
 enum {
     REQUESTS_MAX = 8,

@@ -96,14 +96,6 @@ static const char *reason_of(const struct member_list *members, const struct mem
     return "a node has left, or was silent for lease.ttl_secs";
 }
 
-static bool same_members(const struct member_list *a, const struct member_list *b)
-{
-    for (size_t i = 0; i < a->count; i++)
-        if (!member_list_has(b, a->items[i].url))
-            return false;
-    return a->count == b->count;
-}
-
 static void read_members(struct nodes *nodes, uint64_t now_ms)
 {
     struct registry_members records;
@@ -130,7 +122,7 @@ static void read_members(struct nodes *nodes, uint64_t now_ms)
     };
     nodes->left_out = member_records_read(&sources, &members);
     registry_members_free(&records);
-    if (same_members(&members, &nodes->members))
+    if (member_list_equal(&members, &nodes->members))
         return;
     const char *reason = reason_of(&members, &nodes->members);
     nodes->members = members;

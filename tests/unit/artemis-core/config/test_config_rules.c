@@ -108,6 +108,17 @@ static void peer_listed_with_and_without_scheme_is_rejected(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
 }
 
+static void service_of_the_kubernetes_provider_is_required(void **state)
+{
+    (void)state;
+    check_set("cluster.provider", "kubernetes");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.provider: kubernetes needs "
+                                      "cluster.kubernetes.service, which is not set");
+    check_set("cluster.kubernetes.service", "artemis");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
 static void names_of_the_dns_provider_are_checked(void **state)
 {
     (void)state;
@@ -327,6 +338,7 @@ static void list_without_its_provider_is_a_warning(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(service_of_the_kubernetes_provider_is_required),
         TEST(names_of_the_dns_provider_are_checked),
         TEST(settings_of_etcd_are_checked),
         TEST(registry_with_tls_needs_the_name_of_members),

@@ -92,6 +92,12 @@ static void valid_values_are_accepted(void **state)
         {"cluster.provider", "static,dns", "static,dns"},
         {"cluster.dns.names", "n.example:1,_a._tcp.example", "n.example:1,_a._tcp.example"},
         {"cluster.dns.servers", "10.0.0.53:53,[::1]:53", "10.0.0.53:53,[::1]:53"},
+        {"cluster.kubernetes.service", "artemis", "artemis"},
+        {"cluster.kubernetes.service", "prod-1/artemis", "prod-1/artemis"},
+        {"cluster.kubernetes.peer_port", "peer", "peer"},
+        {"cluster.kubernetes.peer_port", "65535", "65535"},
+        {"cluster.kubernetes.api_server", "https://[fd00::1]:443", "https://[fd00::1]:443"},
+        {"cluster.kubernetes.api_server", "", ""},
         {"cluster.peers", "", ""},
         {"lease.ttl_secs", "86400", "86400"},
         {"lease.guard_percent", "0", "0"},
@@ -117,6 +123,10 @@ static void valid_values_are_accepted(void **state)
 #define NAMES_RULE                                                                                 \
     "must be a list, at most 64 of HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port " \
     "1 to 65535, is "
+#define SERVICE_RULE "must be text, nothing, or NAME or NAMESPACE/NAME of a service, is "
+#define PORT_RULE    "must be text, nothing, or the name of a port, or a number, 1 to 65535, is "
+#define URL_RULE                                                                                   \
+    "must be text, nothing, or http://HOST:PORT or https://HOST:PORT, port 1 to 65535, is "
 #define SERVERS_RULE                                                                               \
     "must be a list, at most 64 of ADDRESS:PORT, ADDRESS numeric, port 1 to 65535, is "
 #define PEERS_RULE                                                                                 \
@@ -165,7 +175,7 @@ static const char *const bad_values[][3] = {
     {"cluster.enabled", "yes", "must be true or false, is \"yes\""},
     {"cluster.enabled", "True", "must be true or false, is \"True\""},
     {"cluster.enabled", "1", "must be true or false, is \"1\""},
-    {"cluster.provider", "dnf", "must be static, dns, registry or etcd, is \"dnf\""},
+    {"cluster.provider", "dnf", "must be static, dns, registry, etcd or kubernetes, is \"dnf\""},
     {"cluster.advertise_addr", "h:0", "must be text, HOST:PORT, port 1 to 65535, is \"h:0\""},
     {"cluster.peers", "a:1,", PEERS_RULE "\"\""},
     {"cluster.dns.names", "n.example", NAMES_RULE "\"n.example\""},
@@ -177,6 +187,16 @@ static const char *const bad_values[][3] = {
     {"cluster.dns.names", "_artemis", NAMES_RULE "\"_artemis\""},
     {"cluster.dns.servers", "n.example:53", SERVERS_RULE "\"n.example:53\""},
     {"cluster.dns.servers", "10.0.0.53", SERVERS_RULE "\"10.0.0.53\""},
+    {"cluster.kubernetes.service", "Artemis", SERVICE_RULE "\"Artemis\""},
+    {"cluster.kubernetes.service", "a/b/c", SERVICE_RULE "\"a/b/c\""},
+    {"cluster.kubernetes.service", "/a", SERVICE_RULE "\"/a\""},
+    {"cluster.kubernetes.service", "a/", SERVICE_RULE "\"a/\""},
+    {"cluster.kubernetes.service", "-a", SERVICE_RULE "\"-a\""},
+    {"cluster.kubernetes.peer_port", "0", PORT_RULE "\"0\""},
+    {"cluster.kubernetes.peer_port", "65536", PORT_RULE "\"65536\""},
+    {"cluster.kubernetes.peer_port", "a-name-of-sixteen", PORT_RULE "\"a-name-of-sixteen\""},
+    {"cluster.kubernetes.api_server", "host:443", URL_RULE "\"host:443\""},
+    {"cluster.kubernetes.api_server", "https://host", URL_RULE "\"https://host\""},
     {"cluster.peers", "a:1,b", PEERS_RULE "\"b\""},
     {"cluster.peers", "a:1,b:0", PEERS_RULE "\"b:0\""},
     {"cluster.peers", "http://a:1/", PEERS_RULE "\"http://a:1/\""},

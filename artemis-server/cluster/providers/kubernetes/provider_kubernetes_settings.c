@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "artemis-server/cluster/providers/kubernetes/provider_kubernetes_settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool read_namespace(struct kubernetes_settings *settings, const char *account_dir)
+{
+    char path[KUBERNETES_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/namespace", account_dir);
+    FILE *file = fopen(path, "re");
+    size_t size = file ? fread(settings->namespace, 1, KUBERNETES_LABEL_BYTES - 1, file) : 0;
+    if (file)
+        fclose(file);
+    settings->namespace[size] = '\0';
+    size_t valid = strspn(settings->namespace, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    bool is_read = valid > 0 && strspn(settings->namespace + valid, "\r\n") == size - valid;
+    settings->namespace[valid] = '\0';
+    return is_read;
+}
+
+static bool read_service(struct kubernetes_settings *settings, const char *service,
+                         const char *account_dir)
+{
+    const char *slash = strchr(service, '/');
+    snprintf(settings->service, KUBERNETES_LABEL_BYTES, "%.63s", slash ? slash + 1 : service);
+    if (!slash)
+        return read_namespace(settings, account_dir);
+    snprintf(settings->namespace, KUBERNETES_LABEL_BYTES, "%.*s", (int)(slash - service), service);
+    return true;
+}
+
+static bool read_server(struct kubernetes_settings *settings, const char *api_server)
+{
+    const char *host = getenv("KUBERNETES_SERVICE_HOST");
+    const char *port = getenv("KUBERNETES_SERVICE_PORT");
+    bool has_environment = host && port;
+    if (api_server[0])
+        snprintf(settings->server, KUBERNETES_SERVER_BYTES, "%s", api_server);
+    else if (has_environment)
+        snprintf(settings->server, KUBERNETES_SERVER_BYTES,
+                 strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
+    return api_server[0] || has_environment;
+}
+
+const char *kubernetes_settings_read(struct kubernetes_settings *settings,
+                                     const struct config *config)
+{
+    const char *account_dir = config->cluster.kubernetes.account_dir;
+    if (!read_server(settings, config->cluster.kubernetes.api_server))
+        return "cluster.kubernetes.api_server is not set, and the environment has no "
+               "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT";
+    if (!read_service(settings, config->cluster.kubernetes.service, account_dir))
+        return "cluster.kubernetes.account_dir has no file with the namespace of this node, and "
+               "cluster.kubernetes.service has no namespace";
+    if (account_dir[0]) {
+        snprintf(settings->ca_file, KUBERNETES_PATH_BYTES, "%s/ca.crt", account_dir);
+        snprintf(settings->token_file, KUBERNETES_PATH_BYTES, "%s/token", account_dir);
+    }
+    return NULL;
+}

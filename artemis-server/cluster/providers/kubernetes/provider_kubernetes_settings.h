@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * provider_kubernetes_settings - where the Kubernetes API server is, and how this node proves to it
+ * what it is: from the settings, the environment and the files of the service account.
+ */
+#pragma once
+
+#include "artemis-core/config/config.h"
+
+enum {
+    KUBERNETES_LABEL_BYTES = 64,
+    KUBERNETES_SERVER_BYTES = CONFIG_TEXT_BYTES + 16,
+    KUBERNETES_PATH_BYTES = CONFIG_TEXT_BYTES + 16,
+};
+
+struct kubernetes_settings {
+    char server[KUBERNETES_SERVER_BYTES]; /* "https://10.96.0.1:443" */
+    char namespace[KUBERNETES_LABEL_BYTES], service[KUBERNETES_LABEL_BYTES];
+    char ca_file[KUBERNETES_PATH_BYTES], token_file[KUBERNETES_PATH_BYTES]; /* "": none */
+};
+
+/* Reads them, at the start. Returns what is missing, a sentence; NULL: nothing is. */
+const char *kubernetes_settings_read(struct kubernetes_settings *settings,
+                                     const struct config *config);
