@@ -9,6 +9,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_storage.h"
+#include "artemis-server/storage/block_file.h"
 
 enum { MS_PER_SEC = 1000, AUDIT_STOP_MS = 2000, FLUSH_STEP_MS = 50 };
 
@@ -120,6 +121,15 @@ static void on_phase(void *context, enum bootstrap_phase phase, uint64_t recompa
         become_ready(engine, recompare);
 }
 
+/* The list of a peer that is not valid changes nothing. */
+static uint64_t on_blocks(void *context, struct slice text)
+{
+    char message[MESSAGE_BYTES];
+    uint64_t hash = 0;
+    (void)!engine_merge_blocks(context, text, clock_now(), &hash, message);
+    return hash;
+}
+
 /* Called by the lease thread. Peers may have accepted newer writes meanwhile, so that a node of a
  * cluster compares itself with them before it serves discovery again. */
 static void on_stall(void *context, uint64_t length_ms)
@@ -153,6 +163,8 @@ static enum error create_replication_thread(struct engine *engine)
         .epoch = engine->epoch,
         .has_data = has_loaded_data(engine),
         .on_phase = on_phase,
+        .blocks = &engine->blocks,
+        .on_blocks = on_blocks,
         .context = engine,
     };
     enum error error = replication_thread_create(&options, &engine->replication);
@@ -227,6 +239,8 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     error = registry_create(&options, engine->started, &engine->registry);
     if (error)
         return error;
+    if (engine->storage)
+        block_file_load(config->storage.data_dir, &engine->blocks);
     engine->provider_node.registry = engine->registry;
     registry_set_quota(engine->registry, config->registry.max_instances_per_service);
     if (!engine->storage)
@@ -315,12 +329,14 @@ void engine_free(struct engine *engine)
     membership_stop(&engine->membership);
     lease_thread_stop(engine->leases); /* it calls the replication thread */
     replication_thread_free(engine->replication);
+    engine_store_blocks(engine);
     storage_close(engine->storage);
     registry_free(engine->registry);
     response_cache_free(engine->responses);
     membership_free(&engine->membership);
     cluster_free(&engine->cluster);
     event_log_free(&engine->events);
+    blocks_free(&engine->blocks);
     credential_store_close(engine->peer_credentials);
     audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);

@@ -19,6 +19,7 @@
 #include "artemis-core/config/config.h"
 #include "artemis-server/audit/audit.h"
 #include "artemis-server/auth/auth.h"
+#include "artemis-server/cluster/blocks.h"
 #include "artemis-server/cluster/event_log.h"
 #include "artemis-server/cluster/providers/membership.h"
 #include "artemis-server/lease_thread.h"
@@ -65,6 +66,7 @@ struct engine {
     struct provider_node provider_node;
     struct membership membership;
     struct event_log events;                   /* of the cluster */
+    struct blocks blocks;                      /* nodes that operators have blocked */
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
     struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
     uint64_t credentials_checked_ms;
@@ -167,5 +169,22 @@ static inline bool cluster_size_is_low(struct cluster_size size)
 {
     return size.nodes_up < size.nodes_expected;
 }
+/* Blocks the node with this id or address, here and at all nodes; `order` has `by` and `reason`,
+ * and receives the whole entry. ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS (both fill *message);
+ * ERR_NO_MEMORY. */
+MUST_USE enum error engine_block_node(struct engine *engine, struct slice node, struct block *order,
+                                      struct moment now, char message[MESSAGE_BYTES]);
+/* The same to unblock it. ERR_INVALID_FIELD too if it is not blocked. */
+MUST_USE enum error engine_unblock_node(struct engine *engine, struct slice node,
+                                        struct block *order, struct moment now,
+                                        char message[MESSAGE_BYTES]);
+/* Merges the block list of a peer; *hash is that of the list. The errors of codec_read_blocks. */
+MUST_USE enum error engine_merge_blocks(struct engine *engine, struct slice text, struct moment now,
+                                        uint64_t *hash, char message[MESSAGE_BYTES]);
+/* Whether this node is blocked, as a peer that refuses it says. */
+bool engine_is_blocked(struct engine *engine);
+/* Stores the block list if it has changed and there is a folder for it; blocks on the disk. The
+ * reload thread calls it every second. */
+void engine_store_blocks(struct engine *engine);
 /* Copies the status of the peers and returns their number; 0 without a replication thread. */
 size_t engine_peers(struct engine *engine, struct peer_status out[MEMBERS_MAX]);

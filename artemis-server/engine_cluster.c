@@ -4,7 +4,14 @@
  */
 #include "artemis-server/engine.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "artemis-core/config/config_value.h"
+#include "artemis-server/log.h"
+#include "artemis-server/storage/block_file.h"
+
+enum { MS_PER_SEC = 1000, CHANGE_BYTES = 1024 };
 
 void engine_on_peer_goodbye(struct engine *engine, const char *node_id)
 {
@@ -37,6 +44,8 @@ void engine_init_cluster(struct engine *engine)
     engine->provider_node =
         (struct provider_node){.peer_url = engine->peer_url, .peers = peers_of, .context = engine};
     membership_init(&engine->membership, config, &engine->provider_node);
+    blocks_init(&engine->blocks);
+    engine->membership.blocks = &engine->blocks;
 }
 
 /* Two addresses of one node count once. */
@@ -61,4 +70,158 @@ struct cluster_size engine_cluster_size(struct engine *engine)
     size.nodes_expected = engine->config->cluster.expected_nodes;
     pthread_mutex_unlock(&engine->settings_lock);
     return size;
+}
+
+/* --- blocked nodes ---------------------------------------------------------------------------- */
+
+/* Puts a change of the block list into force. */
+static void apply_blocks(struct engine *engine, const struct block *change)
+{
+    char text[CHANGE_BYTES];
+    snprintf(text, sizeof(text), "%s is %s by %s at %s%s%s",
+             change->node_id[0] ? change->node_id : change->address,
+             change->is_blocked ? "blocked" : "unblocked",
+             change->by[0] ? change->by : "an operator", change->origin,
+             change->reason[0] ? ": " : "", change->reason);
+    log_event(LOG_LEVEL_WARN, "the list of blocked nodes has changed", LOG_TEXT("change", text));
+    membership_on_blocks(&engine->membership, text);
+    replication_thread_on_blocks(engine->replication);
+}
+
+static enum error check_node(struct engine *engine, struct slice node, char message[MESSAGE_BYTES])
+{
+    char quoted[160];
+    if (!engine->replication) {
+        snprintf(message, MESSAGE_BYTES,
+                 "node: this node has no peers (cluster.enabled, replication.enabled)");
+        return ERR_INVALID_FIELD;
+    }
+    if (node.size > 0 && block_text_is_valid(node, BLOCK_NODE_BYTES))
+        return ERR_NONE;
+    text_quote(quoted, sizeof(quoted), node);
+    snprintf(message, MESSAGE_BYTES,
+             "node: must be a node id or an address (host:port) of at most %d bytes, is %s",
+             BLOCK_NODE_BYTES - 1, quoted);
+    return ERR_INVALID_FIELD;
+}
+
+static void set_text(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text);
+}
+
+/* Copies the id and the address of what is blocked already under either. */
+static bool find_listed(struct engine *engine, const char *node, struct block *out)
+{
+    struct block_list list;
+    blocks_list(&engine->blocks, &list);
+    const struct block *found = block_list_find_node(&list, node);
+    if (!found)
+        found = block_list_find_address(&list, node);
+    if (!found)
+        return false;
+    memcpy(out->node_id, found->node_id, sizeof(out->node_id));
+    memcpy(out->address, found->address, sizeof(out->address));
+    return true;
+}
+
+/* Fills in the id and the address; both, if the node is a peer. `node` has no scheme. */
+static void name_node(struct engine *engine, const char *node, struct block *out)
+{
+    struct peer_status peers[MEMBERS_MAX];
+    size_t count = engine_peers(engine, peers);
+    if (find_listed(engine, node, out))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const char *address = block_address_of(peers[i].url);
+        if (strcmp(peers[i].node_id, node) != 0 && strcmp(address, node) != 0)
+            continue;
+        set_text(out->node_id, sizeof(out->node_id), peers[i].node_id);
+        set_text(out->address, sizeof(out->address), address);
+        return;
+    }
+    if (config_value_is_address(node))
+        set_text(out->address, sizeof(out->address), node);
+    else
+        set_text(out->node_id, sizeof(out->node_id), node);
+}
+
+static bool is_own(const struct engine *engine, const char *node)
+{
+    return strcmp(node, engine->config->server.node_id) == 0 ||
+           strcmp(node, block_address_of(engine->peer_url)) == 0;
+}
+
+enum error engine_block_node(struct engine *engine, struct slice node, struct block *order,
+                             struct moment now, char message[MESSAGE_BYTES])
+{
+    char text[BLOCK_NODE_BYTES];
+    enum error error = check_node(engine, node, message);
+    if (error)
+        return error;
+    snprintf(text, sizeof(text), "%.*s", (int)node.size, node.data);
+    const char *name = block_address_of(text);
+    set_text(order->origin, sizeof(order->origin), engine->config->server.node_id);
+    name_node(engine, name, order);
+    if (is_own(engine, name) || is_own(engine, order->node_id)) {
+        snprintf(message, MESSAGE_BYTES,
+                 "node: is the node that was called; another node must block it");
+        return ERR_INVALID_FIELD;
+    }
+    error = blocks_block(&engine->blocks, order, registry_clock_ms(engine->registry, now));
+    if (error == ERR_TOO_MANY_ITEMS)
+        snprintf(message, MESSAGE_BYTES, "node: %d nodes are blocked already; unblock one first",
+                 BLOCKS_MAX);
+    if (!error)
+        apply_blocks(engine, order);
+    return error;
+}
+
+enum error engine_unblock_node(struct engine *engine, struct slice node, struct block *order,
+                               struct moment now, char message[MESSAGE_BYTES])
+{
+    char text[BLOCK_NODE_BYTES];
+    size_t count = 0;
+    enum error error = check_node(engine, node, message);
+    if (error)
+        return error;
+    snprintf(text, sizeof(text), "%.*s", (int)node.size, node.data);
+    const char *name = block_address_of(text);
+    set_text(order->origin, sizeof(order->origin), engine->config->server.node_id);
+    if (!find_listed(engine, name, order)) {
+        text_quote(text, sizeof(text), node);
+        snprintf(message, MESSAGE_BYTES, "node: %.160s is not blocked", text);
+        return ERR_INVALID_FIELD;
+    }
+    error = blocks_unblock(&engine->blocks, name, order, registry_clock_ms(engine->registry, now),
+                           &count);
+    if (!error)
+        apply_blocks(engine, order);
+    return error;
+}
+
+enum error engine_merge_blocks(struct engine *engine, struct slice text, struct moment now,
+                               uint64_t *hash, char message[MESSAGE_BYTES])
+{
+    struct block newest;
+    uint64_t highest_ms = registry_members_clock_ms(engine->registry, now) +
+                          engine->config->cluster.max_clock_skew_secs * (uint64_t)MS_PER_SEC;
+    enum error error = blocks_merge(&engine->blocks, text, highest_ms, &newest, hash, message);
+    if (!error && newest.clock_ms && engine->replication)
+        apply_blocks(engine, &newest);
+    return error;
+}
+
+bool engine_is_blocked(struct engine *engine)
+{
+    struct replicator_stats stats = {0};
+    if (engine->replication)
+        replication_thread_stats(engine->replication, &stats);
+    return stats.is_blocked;
+}
+
+void engine_store_blocks(struct engine *engine)
+{
+    if (engine->storage)
+        block_file_store(engine->config->storage.data_dir, &engine->blocks);
 }

@@ -37,6 +37,7 @@
     X(ERR_VERSION_GONE,            "bad-request",         "version-gone",        200, "data-not-found",         200, "changes since that version are no longer available") \
     X(ERR_NOT_A_PEER,              "bad-request",         "not-a-peer",          400, "bad-request",            400, "only nodes of the cluster may call this")            \
     X(ERR_CLUSTER_MISMATCH,        "bad-request",         "cluster-mismatch",    403, "no-permission",          403, "this node belongs to another cluster")               \
+    X(ERR_NODE_BLOCKED,            "bad-request",         "node-blocked",        403, "no-permission",          403, "an operator has blocked this node")                   \
     X(ERR_VERSION_AHEAD,           "bad-request",         "version-ahead",       400, "bad-request",            400, "the version is too far ahead of the clocks of all members") \
     X(ERR_NO_TOKEN,                "bad-request",         "no-token",            401, "no-permission",          401, "this node needs a token")                            \
     X(ERR_INVALID_TOKEN,           "bad-request",         "invalid-token",       401, "no-permission",          401, "the token is not known")                             \

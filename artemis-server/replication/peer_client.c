@@ -41,6 +41,7 @@ struct transfer {
     struct curl_slist *connect_to;   /* the address of a peer with a name; NULL: that of the url */
     struct credentials *credentials; /* a reference; NULL: none */
     struct peer_reader *reader;      /* of the response */
+    struct text text;                /* of the response to a MESSAGE_BLOCKS */
     enum error read_error;
     uint64_t digests[DIGEST_BUCKETS];
     size_t digest_count;
@@ -101,6 +102,8 @@ static long http_status(const struct transfer *transfer)
 static size_t response_bytes_max(const struct message *message)
 {
     switch (message->kind) {
+    case MESSAGE_BLOCKS:
+        return BLOCKS_JSON_BYTES_MAX;
     case MESSAGE_SNAPSHOT:
         return SNAPSHOT_BYTES_MAX;
     case MESSAGE_LIST:
@@ -139,7 +142,9 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
     size_t max = is_read ? response_bytes_max(transfer->message) : PEER_RECORD_BYTES_MAX;
     if (transfer->response_bytes > max)
         transfer->read_error = ERR_BODY_TOO_LARGE;
-    if (is_read && !transfer->read_error)
+    if (is_read && !transfer->read_error && transfer->message->kind == MESSAGE_BLOCKS)
+        text_append(&transfer->text, data, size);
+    else if (is_read && !transfer->read_error)
         transfer->read_error = peer_reader_feed(transfer->reader, (struct slice){data, size});
     return transfer->read_error ? 0 : size;
 }
@@ -152,6 +157,8 @@ static bool is_complete(const struct transfer *transfer)
     switch (transfer->message->kind) {
     case MESSAGE_HEALTH:
         return true;
+    case MESSAGE_BLOCKS:
+        return !text_failed(&transfer->text);
     case MESSAGE_SNAPSHOT:
         return transfer->is_legacy ? peer_reader_ended(transfer->reader)
                                    : peer_reader_complete(transfer->reader);
@@ -227,6 +234,8 @@ static void end_transfer(struct transfer *transfer, CURLcode code)
                                 &response);
     if (kind == MESSAGE_DIGEST && response.result == SEND_DELIVERED)
         response.digests = transfer->digests;
+    if (kind == MESSAGE_BLOCKS && response.result == SEND_DELIVERED)
+        response.blocks = (struct slice){transfer->text.data, transfer->text.size};
     transfer->message = NULL; /* the handler owns it now */
     handler->on_response(handler->context, &response);
 }
@@ -240,6 +249,7 @@ static void clear_transfer(struct transfer *transfer)
     peer_reader_free(transfer->reader);
     credentials_unref(transfer->credentials);
     text_clear(&transfer->body);
+    text_free(&transfer->text);
     if (transfer->body.capacity > MESSAGE_BYTES_MAX)
         text_free(&transfer->body);
     if (transfer->message)
@@ -317,8 +327,11 @@ static bool write_body(struct transfer *transfer, bool *compressed, struct momen
 {
     struct text packed = {0};
     *compressed = false;
-    peer_request_write_body(transfer->message, transfer->client->registry, transfer->is_legacy, now,
-                            &transfer->body);
+    if (transfer->message->kind == MESSAGE_BLOCKS)
+        blocks_write(transfer->client->options.blocks, &transfer->body);
+    else
+        peer_request_write_body(transfer->message, transfer->client->registry, transfer->is_legacy,
+                                now, &transfer->body);
     if (text_failed(&transfer->body))
         return false;
     size_t from_bytes = transfer->is_remote ? REMOTE_COMPRESS_FROM_BYTES : COMPRESS_FROM_BYTES;

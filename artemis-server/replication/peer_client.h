@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "artemis-server/cluster/blocks.h"
 #include "artemis-server/replication/replicator.h"
 #include "artemis-server/replication/status.h"
 #include "artemis-server/tls/credential_store.h"
@@ -30,6 +31,7 @@ struct peer_client_options {
     uint64_t timeout_ms;
     struct credential_store *credentials; /* NULL: those of the system, without a certificate */
     enum tls_version min_version;
+    struct blocks *blocks; /* borrowed; NULL: there is no block list */
 };
 
 /* The end of a message. Borrowed for the call, except for the message. */
@@ -38,6 +40,7 @@ struct peer_response {
     enum send_result result;
     const char *error_text;  /* "" when it was delivered */
     const uint64_t *digests; /* of a delivered MESSAGE_DIGEST; otherwise NULL */
+    struct slice blocks;     /* the text of a delivered MESSAGE_BLOCKS; otherwise empty */
     bool is_clock_ahead;     /* further than it is followed before the members are asked */
     uint64_t sent_bytes;     /* of the bodies, as they were sent: compressed */
     uint64_t received_bytes;

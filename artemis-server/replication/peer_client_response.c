@@ -18,6 +18,8 @@ const char *peer_client_header(CURL *curl, const char *name)
 static enum send_result result_of_status(CURL *curl, long status)
 {
     bool has_challenge = peer_client_header(curl, "WWW-Authenticate");
+    if (status == 403 && peer_client_header(curl, "X-Artemis-Blocked"))
+        return SEND_BLOCKED;
     if (status == 401 || (status == 403 && has_challenge)) /* else it is about the cluster id */
         return SEND_UNAUTHORIZED;
     if (status / 100 == 2)
@@ -92,6 +94,7 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
 {
     const char *cluster = peer_client_header(curl, "X-Artemis-Cluster");
     const char *state = peer_client_header(curl, "X-Artemis-State");
+    const char *blocks = peer_client_header(curl, "X-Artemis-Blocks");
     bool has_own_epoch = equal(peer_client_header(curl, "X-Artemis-Run"), own->epoch);
     response->has_health = true;
     response->wall_ms = read_date_ms(curl);
@@ -108,6 +111,11 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_comparing = equal(state, "comparing"),
         .is_leaving = equal(state, "draining"),
+        .is_blocked = equal(state, "blocked") ||
+                      (own->blocks && blocks_has_node(own->blocks, response->node_id)),
+        .is_blocking = peer_client_header(curl, "X-Artemis-Blocked"),
+        .has_blocks = blocks && own->blocks,
+        .blocks_hash = blocks ? strtoull(blocks, NULL, 10) : 0,
         .epoch = read_epoch(curl),
         .clock_ms = clock_ms,
         .members_clock_ms = peer_client_number(curl, "X-Artemis-Members-Clock"),

@@ -21,6 +21,7 @@ static const struct {
     [MESSAGE_FETCH] = {BASE "records", false, "instance_keys", false},
     [MESSAGE_SNAPSHOT] = {BASE "services.json", true, NULL, false},
     [MESSAGE_RELEASE] = {BASE "release-guard", false, NULL, false},
+    [MESSAGE_BLOCKS] = {"/api/replication/cluster/blocks", false, NULL, false},
     [MESSAGE_GOODBYE] = {BASE "heartbeat.json", false, "instance_keys", false},
 };
 

@@ -88,6 +88,14 @@ static void log_peer_health(const struct peer_status *peer)
             "is changed",
             peer, NULL);
         return;
+    case PEER_BLOCKED:
+        log_peer(LOG_LEVEL_ERROR,
+                 peer->view.is_blocking
+                     ? "peer refuses this node, which an operator has blocked there; nothing is "
+                       "sent to it until `artemis cluster unblock`"
+                     : "peer is blocked; nothing is sent to it until `artemis cluster unblock`",
+                 peer, NULL);
+        return;
     case PEER_SELF:
         log_peer(LOG_LEVEL_INFO, "peer is this node itself; it is excluded", peer, NULL);
         return;
@@ -219,6 +227,9 @@ static void on_response(void *context, const struct peer_response *response)
         replicator_check_clocks(thread->replicator, now);
     if (response->digests)
         replicator_on_digests(thread->replicator, message, response->digests, now);
+    if (response->blocks.size > 0)
+        replicator_on_blocks(thread->replicator, message,
+                             thread->options.on_blocks(thread->options.context, response->blocks));
     replicator_on_result(thread->replicator, message, response->result, now);
     update_peer(thread, number);
 }
@@ -344,6 +355,11 @@ void replication_thread_check_clocks(struct replication_thread *thread)
     peer_client_wake(thread->client);
 }
 
+void replication_thread_on_blocks(struct replication_thread *thread)
+{
+    peer_client_wake(thread->client);
+}
+
 bool replication_thread_flush(struct replication_thread *thread, uint64_t timeout_ms)
 {
     if (!thread->started)
@@ -361,6 +377,8 @@ static uint64_t run_turn(struct replication_thread *thread)
 {
     struct moment now;
     apply_commands(thread);
+    if (thread->options.blocks)
+        replicator_set_blocks(thread->replicator, blocks_hash(thread->options.blocks));
     do {
         struct message *message;
         now = clock_now();
@@ -494,6 +512,7 @@ client_options_of(const struct replication_thread_options *options)
         .timeout_ms = config->replication.timeout_secs * (uint64_t)MS_PER_SEC,
         .credentials = options->credentials,
         .min_version = config->tls.min_version,
+        .blocks = options->blocks,
     };
 }
 

@@ -23,10 +23,13 @@ struct replication_thread_options {
     struct registry *registry;            /* borrowed */
     struct credential_store *credentials; /* borrowed; NULL: peers use plain HTTP */
     const char *epoch;                    /* borrowed; of this process */
+    struct blocks *blocks;                /* borrowed; NULL: there is no block list */
     bool has_data;                        /* loaded from storage: there is no bootstrap grace */
     /* Called by the thread for each new phase, and for the phase after each recompare, before its
      * comparisons begin. `recompare` is the number of the last one that has begun; 0: none. */
     void (*on_phase)(void *context, enum bootstrap_phase phase, uint64_t recompare);
+    /* The block list of a peer; returns its hash. */
+    uint64_t (*on_blocks)(void *context, struct slice text);
     void *context;
 };
 
@@ -68,6 +71,8 @@ void replication_thread_check_clocks(struct replication_thread *thread);
  * thread calls this after it has sent a response: on a busy machine the replication thread
  * would otherwise take its core before. Only while `thread` exists. */
 void replication_thread_wake_deferred(struct replication_thread *thread);
+/* The block list has changed: the peers get it at once. */
+void replication_thread_on_blocks(struct replication_thread *thread);
 /* The peers without this node itself, as last published. Returns their number. */
 size_t replication_thread_peers(struct replication_thread *thread,
                                 struct peer_status out[MEMBERS_MAX]);

@@ -119,6 +119,7 @@ static void update_dirty_lists(struct replicator *replicator)
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
         any_up |= replicator->peers[i].joined && replicator->peers[i].health == PEER_UP;
     registry_set_replicating(replicator->registry, any_up);
+    blocks_on_change(replicator);
 }
 
 void replicator_add_peer(struct replicator *replicator, uint32_t number, struct moment now)
@@ -213,11 +214,6 @@ static void count_failure(struct replicator *replicator, struct peer *peer,
         peer->health_due_ms = peer->retry_ms;
 }
 
-static bool is_incompatible(const struct peer *peer)
-{
-    return !peer->update_accepted && peer->rejections >= INCOMPATIBLE_REJECTIONS;
-}
-
 /* A peer that rejects all messages is incompatible. It gets only health checks for
  * INCOMPATIBLE_RETRY_MS; then it is up again, until its next rejection. */
 static void count_rejection(struct replicator *replicator, struct peer *peer,
@@ -226,7 +222,8 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
 {
     enum message_kind kind = message->kind;
     bool is_peer_call = kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT &&
-                        kind != MESSAGE_RELEASE && kind != MESSAGE_GOODBYE;
+                        kind != MESSAGE_RELEASE && kind != MESSAGE_BLOCKS &&
+                        kind != MESSAGE_GOODBYE;
     if (!is_peer_call || peer->health != PEER_UP)
         return;
     if (result == SEND_DELIVERED) {
@@ -235,7 +232,7 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
     }
     if (result == SEND_REJECTED)
         peer->rejections++;
-    if (!is_incompatible(peer))
+    if (!peer_is_incompatible(peer))
         return;
     peer->incompatible_ms = now.mono_ms;
     set_health(replicator, peer, PEER_INCOMPATIBLE, now);
@@ -277,6 +274,8 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         new_health = PEER_SELF;
     else if (health->has_own_node_id)
         new_health = PEER_DUPLICATE_ID;
+    else if (health->is_blocked || health->is_blocking)
+        new_health = PEER_BLOCKED;
     else if (health->is_leaving)
         new_health = PEER_DOWN;
     else if (peer->health == PEER_INCOMPATIBLE &&
@@ -287,7 +286,9 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         new_health = PEER_UNAUTHORIZED;
     if (new_health == PEER_UP)
         observe_clocks(replicator, peer, health, now);
+    blocks_on_health(peer, health);
     set_health(replicator, peer, new_health, now);
+    blocks_on_change(replicator);
     peer->is_legacy = health->is_legacy;
     peer->is_remote = health->is_remote;
     bool has_restarted = peer->epoch != health->epoch;
@@ -337,9 +338,11 @@ static struct message *next_for(struct replicator *replicator, struct peer *peer
         return NULL;
     if (now.mono_ms >= peer->health_due_ms && !peer->in_flight[MESSAGE_HEALTH])
         return message_create(replicator, peer, MESSAGE_HEALTH, 0, now);
-    if (peer->health != PEER_UP || is_in_backoff(peer, now))
+    if (peer->health != PEER_UP || replicator->stats.is_blocked || is_in_backoff(peer, now))
         return NULL;
     struct message *message = release_next(replicator, peer, now);
+    if (!message)
+        message = blocks_next(replicator, peer, now);
     if (!message)
         message = lease_check_next(replicator, peer, now);
     if (!message)
@@ -444,7 +447,8 @@ static bool is_failure_of_peer(const struct message *message, enum send_result r
 {
     if (message->kind == MESSAGE_LEASE_CHECK)
         return false;
-    return message->kind != MESSAGE_RELEASE || result == SEND_UNREACHABLE;
+    bool is_extra = message->kind == MESSAGE_RELEASE || message->kind == MESSAGE_BLOCKS;
+    return !is_extra || result == SEND_UNREACHABLE;
 }
 
 static void update_health(struct replicator *replicator, struct peer *peer,
@@ -467,6 +471,10 @@ static void update_health(struct replicator *replicator, struct peer *peer,
     case SEND_UNAUTHORIZED:
         peer->incompatible_ms = now.mono_ms;
         set_health(replicator, peer, PEER_UNAUTHORIZED, now);
+        return;
+    case SEND_BLOCKED:
+        peer->is_blocking = true;
+        set_health(replicator, peer, PEER_BLOCKED, now);
         return;
     default:
         return;
@@ -541,7 +549,7 @@ void replicator_on_result(struct replicator *replicator, struct message *message
     message_free(message);
 }
 
-/* --- shutdown and status ---------------------------------------------------------------------- */
+/* --- shutdown --------------------------------------------------------------------------------- */
 
 void replicator_flush(struct replicator *replicator)
 {
@@ -565,29 +573,4 @@ bool replicator_is_idle(const struct replicator *replicator)
                 return false;
     }
     return true;
-}
-
-void replicator_view(const struct replicator *replicator, uint32_t number, struct moment now,
-                     struct peer_view *view)
-{
-    const struct peer *peer = &replicator->peers[number];
-    *view = peer->view;
-    view->joined = peer->joined;
-    view->health = peer->health;
-    if (peer->health == PEER_UP && is_incompatible(peer))
-        view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
-    view->is_ready = peer->is_ready;
-    view->is_legacy = peer->is_legacy;
-    view->is_remote = peer->is_remote;
-    view->failures = peer->failures;
-    view->outbox_bytes = outbox_bytes(&peer->outbox);
-    for (int queue = 0; queue < QUEUE_COUNT; queue++)
-        view->backlog += outbox_count(&peer->outbox, queue);
-    uint64_t oldest_ms = outbox_oldest_ms(&peer->outbox);
-    view->oldest_ms = oldest_ms < now.mono_ms ? now.mono_ms - oldest_ms : 0;
-}
-
-void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats)
-{
-    *stats = replicator->stats;
 }

@@ -102,6 +102,7 @@ enum message_kind {
     MESSAGE_FETCH,       /* items: keys; the response is their records */
     MESSAGE_SNAPSHOT,    /* the response is everything the peer holds, as a stream */
     MESSAGE_RELEASE,     /* an operator has released the guard of service_id; "": of everything */
+    MESSAGE_BLOCKS,      /* the list of blocked nodes; the response is that of the peer */
     MESSAGE_GOODBYE,     /* this node shuts down */
     MESSAGE_KINDS,
 };
@@ -130,6 +131,7 @@ enum send_result {
     SEND_TOO_LARGE,     /* 413: sent again in halves */
     SEND_WRONG_CLUSTER, /* 403: the peer has another cluster id */
     SEND_UNAUTHORIZED,  /* 401, or 403: the peer refuses the token of this node */
+    SEND_BLOCKED,       /* 403: this node is blocked */
     SEND_RESULTS,
 };
 
@@ -141,6 +143,7 @@ enum peer_health {
     PEER_UNAUTHORIZED,  /* it is up and refuses the token of this node */
     PEER_WRONG_CLUSTER, /* its cluster id differs from this node's */
     PEER_DUPLICATE_ID,  /* another process with this node's id */
+    PEER_BLOCKED,       /* it is blocked, or refuses this node because that is blocked */
     PEER_SELF,          /* this process itself: excluded */
 };
 
@@ -183,6 +186,11 @@ struct health_response {
     bool is_ready;             /* it serves discovery */
     bool is_comparing;         /* it has data, and will be ready when it has compared itself */
     bool is_leaving;           /* it is draining */
+    bool is_blocked;           /* its node id is in this node's block list, or it says that it is
+                                  blocked */
+    bool is_blocking;          /* this node is in the block list of the peer */
+    bool has_blocks;           /* it exchanges its block list, */
+    uint64_t blocks_hash;      /* which has this hash; 0: the list is empty */
     uint64_t epoch;            /* identifies its process; 0: not sent */
     uint64_t clock_ms;         /* its HLC; 0: not sent */
     uint64_t members_clock_ms; /* the highest clock of all members that it knows; 0: not sent */
@@ -204,6 +212,14 @@ void message_free(struct message *message); /* one that gets no result any more;
 /* The peer announced its shutdown: it is down. Only health checks are sent until its next health
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);
+
+/* The hash of this node's block list (cluster/blocks.h). A peer whose list has another hash gets a
+ * MESSAGE_BLOCKS: at once when this one has changed, and after each of its health responses. */
+void replicator_set_blocks(struct replicator *replicator, uint64_t hash);
+/* The response of a MESSAGE_BLOCKS: the peer's list has this hash. Called before
+ * replicator_on_result. */
+void replicator_on_blocks(struct replicator *replicator, const struct message *message,
+                          uint64_t hash);
 
 /* The releases of guards that the peers get, each once. Copies the list, which has changed since
  * the last call. */
@@ -236,6 +252,7 @@ struct peer_view {
     bool is_ready;
     bool is_legacy;
     bool is_remote;
+    bool is_blocking;  /* it refuses this node, which is blocked */
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;
@@ -267,5 +284,6 @@ struct replicator_stats {
     bool has_sharer; /* when this node became ready, the process that registry_shared named was a
                         ready peer and had been compared */
     uint64_t bootstrap_ms; /* from the start until ready */
+    bool is_blocked;       /* a peer refuses this node because that is blocked */
 };
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats);

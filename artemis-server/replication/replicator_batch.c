@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Changes and renewals: from the dirty lists of the registry into the outboxes, from there into
- * messages, and back into the outbox when a message failed.
+ * messages, and back into the outbox when a message failed. Also what is shown of a peer.
  */
 #include "artemis-core/base/sim_bug.h"
 #include "artemis-server/replication/replicator_internal.h"
@@ -243,4 +243,32 @@ void batch_on_result(struct replicator *replicator, struct peer *peer, struct me
     if (result == SEND_TOO_LARGE)
         peer->register_batch = (uint32_t)(message->count / 2);
     put_back(peer, message);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+void replicator_view(const struct replicator *replicator, uint32_t number, struct moment now,
+                     struct peer_view *view)
+{
+    const struct peer *peer = &replicator->peers[number];
+    *view = peer->view;
+    view->joined = peer->joined;
+    view->health = peer->health;
+    if (peer->health == PEER_UP && peer_is_incompatible(peer))
+        view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
+    view->is_ready = peer->is_ready;
+    view->is_legacy = peer->is_legacy;
+    view->is_remote = peer->is_remote;
+    view->is_blocking = peer->health == PEER_BLOCKED && peer->is_blocking;
+    view->failures = peer->failures;
+    view->outbox_bytes = outbox_bytes(&peer->outbox);
+    for (int queue = 0; queue < QUEUE_COUNT; queue++)
+        view->backlog += outbox_count(&peer->outbox, queue);
+    uint64_t oldest_ms = outbox_oldest_ms(&peer->outbox);
+    view->oldest_ms = oldest_ms < now.mono_ms ? now.mono_ms - oldest_ms : 0;
+}
+
+void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats)
+{
+    *stats = replicator->stats;
 }

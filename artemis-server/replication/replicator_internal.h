@@ -7,7 +7,7 @@
  *   anti_entropy.c            the comparison with a peer
  *   replicator_bootstrap.c    from the start until this node is ready
  *   replicator_lease_check.c  confirms the expiry of leases with the peers
- *   replicator_release.c      releases of guards
+ *   replicator_orders.c       releases of guards, and the exchange of block lists
  */
 #pragma once
 
@@ -80,6 +80,10 @@ struct peer {
     uint32_t snapshot_failures;
     uint64_t releases_sent;  /* number of the next release of a guard that the peer gets */
     uint64_t release_due_ms; /* after a failure: when it is sent again */
+    bool is_blocking;        /* it refuses this node, which is blocked */
+    bool has_blocks;         /* it exchanges its block list, */
+    uint64_t blocks_hash;    /* which had this hash */
+    bool blocks_due;         /* the lists may differ since the last exchange */
     struct outbox outbox;
     struct comparison comparison;
     struct peer_view view; /* counters; replicator_view fills in the rest */
@@ -144,6 +148,7 @@ struct replicator {
     uint64_t lease_check_turn_ms; /* of the last turn; see restart_after_pause */
     uint32_t lease_check_max;     /* leases per message; halved after SEND_TOO_LARGE */
     struct release_list releases;
+    uint64_t blocks_hash;
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
@@ -159,6 +164,12 @@ struct message *message_create(struct replicator *replicator, struct peer *peer,
  * record_copy, or to a struct that begins with one. */
 int packed_key_compare(struct slice a, struct slice b);
 int record_copy_compare(const void *a, const void *b);
+
+/* It rejects every update, and has accepted none since it was up. */
+static inline bool peer_is_incompatible(const struct peer *peer)
+{
+    return !peer->update_accepted && peer->rejections >= INCOMPATIBLE_REJECTIONS;
+}
 
 /* --- replicator_batch.c ----------------------------------------------------------------------- */
 const struct message_limits *peer_limits(const struct peer *peer);
@@ -204,10 +215,14 @@ void bootstrap_check_ready(struct replicator *replicator, struct moment now);
  * after one. */
 uint64_t bootstrap_due_ms(const struct replicator *replicator, struct moment now);
 
-/* --- replicator_release.c --------------------------------------------------------------------- */
+/* --- replicator_orders.c ---------------------------------------------------------------------- */
 struct message *release_next(struct replicator *replicator, struct peer *peer, struct moment now);
 void release_on_result(struct peer *peer, const struct message *message, enum send_result result,
                        struct moment now);
+struct message *blocks_next(struct replicator *replicator, struct peer *peer, struct moment now);
+void blocks_on_health(struct peer *peer, const struct health_response *health);
+/* The health of a peer has changed, or it was removed. */
+void blocks_on_change(struct replicator *replicator);
 
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,

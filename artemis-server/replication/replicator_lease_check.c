@@ -72,7 +72,8 @@ static uint32_t count_unreachable(const struct replicator *replicator,
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];
         bool is_member = peer->joined && !peer->is_legacy && peer->health != PEER_SELF &&
-                         peer->health != PEER_WRONG_CLUSTER && peer->health != PEER_DUPLICATE_ID;
+                         peer->health != PEER_WRONG_CLUSTER && peer->health != PEER_DUPLICATE_ID &&
+                         peer->health != PEER_BLOCKED;
         count += is_member && !(check->responded >> i & 1);
     }
     return count;

@@ -86,6 +86,7 @@ const char *peer_health_word(enum peer_health health)
         [PEER_UNAUTHORIZED] = "unauthorized",
         [PEER_WRONG_CLUSTER] = "stranger",
         [PEER_DUPLICATE_ID] = "twin",
+        [PEER_BLOCKED] = "blocked",
         [PEER_SELF] = "self",
     };
     return words[health];

@@ -44,6 +44,11 @@ route_handler handle_peer_release_guard;
 route_handler handle_peer_services;
 route_handler handle_peer_restore;
 
+/* handlers_blocks.c */
+route_handler handle_block;
+route_handler handle_unblock;
+route_handler handle_peer_blocks;
+
 /* handlers_status.c */
 route_handler handle_cluster_events;
 route_handler handle_cluster_nodes;

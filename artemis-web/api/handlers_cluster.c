@@ -165,6 +165,7 @@ void status_write_this_node(struct json_writer *w, struct request *request)
     named_u64(w, "version", stats.revision);
     bool is_guarded = stats.node_guard.state == GUARD_ENGAGED || stats.engaged_services > 0;
     named_string(w, "guard", is_guarded ? "engaged" : "off");
+    named_bool(w, "blocked", engine_is_blocked(engine));
     if (engine->storage)
         write_storage(w, engine->storage, request->now);
     jw_close(w, '}');
@@ -250,6 +251,30 @@ static void write_membership(struct json_writer *w, struct engine *engine)
     jw_close(w, '}');
 }
 
+/* The nodes that operators have blocked. */
+static void write_blocked(struct json_writer *w, struct engine *engine)
+{
+    struct block_list list;
+    blocks_list(&engine->blocks, &list);
+    jw_name(w, "blocked");
+    jw_open(w, '[');
+    for (size_t i = 0; i < list.count; i++) {
+        const struct block *block = &list.items[i];
+        if (!block->is_blocked)
+            continue;
+        jw_open(w, '{');
+        named_string(w, "node_id", block->node_id);
+        named_string(w, "address", block->address);
+        named_string(w, "by", block->by);
+        named_string(w, "at", block->origin);
+        jw_name(w, "since");
+        jw_rfc3339(w, block->clock_ms);
+        named_string(w, "reason", block->reason);
+        jw_close(w, '}');
+    }
+    jw_close(w, ']');
+}
+
 static void write_size(struct json_writer *w, struct engine *engine)
 {
     struct cluster_size size = engine_cluster_size(engine);
@@ -281,6 +306,7 @@ enum error handle_status_cluster(struct request *request, struct response *respo
         write_peer(&w, &peers[i], request->now);
     jw_close(&w, ']');
     write_size(&w, request->engine);
+    write_blocked(&w, request->engine);
     if (request->engine->replication)
         write_membership(&w, request->engine);
     jw_close(&w, '}');

@@ -8,8 +8,10 @@
 /* clang-format off */
 static const struct route routes[] = {
     {"/api/admin/reload", "reload", METHOD_POST, ROUTE_OPERATOR, ROLE_ADMIN, handle_reload, "read the settings and certificates again"},
+    {"/api/cluster/block", "cluster_block", METHOD_POST, ROUTE_OPERATOR, ROLE_ADMIN, handle_block, "block a node: all others refuse it and contact it no more"},
     {"/api/cluster/events", "cluster_events", METHOD_GET, ROUTE_OPERATOR, ROLE_OPERATOR, handle_cluster_events, "the recent events of the cluster: members that joined and left, with the reason"},
     {"/api/cluster/nodes", "cluster_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_cluster_nodes, "all nodes of the cluster"},
+    {"/api/cluster/unblock", "cluster_unblock", METHOD_POST, ROUTE_OPERATOR, ROLE_ADMIN, handle_unblock, "end the block of a node"},
     {"/api/cluster/up-discovery-nodes", "up_discovery_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_up_nodes, "the nodes that answer discovery"},
     {"/api/cluster/up-registry-nodes", "up_registry_nodes", METHOD_GET_POST, ROUTE_OPERATOR, ROLE_READ, handle_up_nodes, "the nodes that accept registrations"},
     {"/api/discovery/lookup", "lookup", METHOD_GET_POST, ROUTE_DISCOVERY, ROLE_READ, handle_lookup, "several services, or one instance of a service by strategy"},
@@ -19,6 +21,7 @@ static const struct route routes[] = {
     {"/api/registry/heartbeat", "heartbeat", METHOD_POST, ROUTE_REGISTRY, ROLE_WRITE, handle_heartbeat, "renew leases"},
     {"/api/registry/register", "register", METHOD_POST, ROUTE_WRITE, ROLE_WRITE, handle_register, "register or change instances"},
     {"/api/registry/unregister", "unregister", METHOD_POST, ROUTE_WRITE, ROLE_WRITE, handle_unregister, "unregister instances"},
+    {"/api/replication/cluster/blocks", "peer_blocks", METHOD_POST, ROUTE_PEER, ROLE_PEER, handle_peer_blocks, "merge the list of blocked nodes of a peer, and return that of this node"},
     {"/api/replication/registry/batch-heartbeat", "peer_batch_heartbeat", METHOD_POST, ROUTE_PEER, ROLE_PEER, handle_peer_heartbeat, "apply renewals from a peer"},
     {"/api/replication/registry/batch-register", "peer_batch_register", METHOD_POST, ROUTE_PEER, ROLE_PEER, handle_peer_register, "apply registrations from a peer"},
     {"/api/replication/registry/batch-unregister", "peer_batch_unregister", METHOD_POST, ROUTE_PEER, ROLE_PEER, handle_peer_unregister, "apply unregistrations from a peer"},

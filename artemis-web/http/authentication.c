@@ -18,7 +18,9 @@ enum error authentication_check_peer(const struct request *request)
     /* A legacy peer does not send its cluster id. */
     const char *cluster = request_header(request, HEADER_PEER_CLUSTER);
     const char *own = request->engine->config->cluster.cluster_id;
-    return cluster && strcmp(cluster, own) != 0 ? ERR_CLUSTER_MISMATCH : ERR_NONE;
+    if (cluster && strcmp(cluster, own) != 0)
+        return ERR_CLUSTER_MISMATCH;
+    return request_is_of_blocked(request) ? ERR_NODE_BLOCKED : ERR_NONE;
 }
 
 void authentication_describe_peer(const struct request *request, enum error error,
@@ -28,6 +30,10 @@ void authentication_describe_peer(const struct request *request, enum error erro
     if (error == ERR_NOT_A_PEER) {
         snprintf(message, MESSAGE_BYTES, "%s: is required here; clients register at %s",
                  framing_field_name(HEADER_REPLICATION), "/api/registry/register");
+    } else if (error == ERR_NODE_BLOCKED) {
+        text_quote(quoted, sizeof(quoted), slice_of(request_header(request, HEADER_PEER_NODE)));
+        snprintf(message, MESSAGE_BYTES, "%s: an operator has blocked %s in this cluster",
+                 framing_field_name(HEADER_PEER_NODE), quoted);
     } else {
         text_quote(quoted, sizeof(quoted), slice_of(request_header(request, HEADER_PEER_CLUSTER)));
         snprintf(message, MESSAGE_BYTES, "%s: must be \"%s\" (cluster.cluster_id), is %s",

@@ -28,8 +28,8 @@ uint64_t authentication_failed(struct http_connection *http, enum error error);
 /* Writes the message for an error. */
 void authentication_describe(const struct http_connection *http, enum error error,
                              char message[MESSAGE_BYTES]);
-/* Checks the headers of a replication request: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH. They prevent
- * mistakes and prove nothing. */
+/* Checks the headers of a replication request: ERR_NOT_A_PEER, ERR_CLUSTER_MISMATCH,
+ * ERR_NODE_BLOCKED. They prevent mistakes and prove nothing. */
 MUST_USE enum error authentication_check_peer(const struct request *request);
 /* Writes the message for such an error and logs the refused request. */
 void authentication_describe_peer(const struct request *request, enum error error,

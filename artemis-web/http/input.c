@@ -276,6 +276,7 @@ void input_describe_error(const struct http_connection *http, const char *url, c
         break;
     case ERR_NOT_A_PEER:
     case ERR_CLUSTER_MISMATCH:
+    case ERR_NODE_BLOCKED:
         authentication_describe_peer(request, request->refused, message);
         break;
     default:

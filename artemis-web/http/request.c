@@ -118,6 +118,12 @@ void request_audit(const struct request *request, struct audit_event event, enum
     audit_record(request->engine->audit, &event, request->now);
 }
 
+bool request_is_of_blocked(const struct request *request)
+{
+    const char *node_id = request_header(request, HEADER_PEER_NODE);
+    return node_id && blocks_has_node(&request->engine->blocks, node_id);
+}
+
 uint32_t request_client_hash(const struct request *request)
 {
     struct client_address address = client_address_of(

@@ -122,6 +122,8 @@ void request_audit(const struct request *request, struct audit_event event, enum
 uint32_t request_client_hash(const struct request *request);
 /* The value of the first field of a name, or NULL. */
 const char *request_header(const struct request *request, enum header_field field);
+/* Whether the node that names itself in the request is blocked. */
+bool request_is_of_blocked(const struct request *request);
 bool request_accepts_gzip(const struct request *request);
 
 /* Reads a gzip-encoded body in place. ERR_INVALID_JSON, ERR_INVALID_FIELD (another encoding),

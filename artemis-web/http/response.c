@@ -157,13 +157,22 @@ static void add_clocks(struct MHD_Response *mhd_response, const struct engine *e
         return;
     add_number(mhd_response, "X-Artemis-Members-Clock",
                registry_members_clock_ms(engine->registry, now));
+    add_number(mhd_response, "X-Artemis-Blocks", blocks_hash(&engine->blocks));
     add_number(mhd_response, "X-Artemis-Stamp", registry_highest_hlc(engine->registry, now));
+}
+
+/* For peers. A node that is blocked says so to those that do not know it yet. */
+static const char *state_word(struct engine *engine, enum node_state state)
+{
+    if (state != NODE_DRAINING && engine_is_blocked(engine))
+        return "blocked";
+    return engine_is_comparing(engine) ? "comparing" : engine_state_word(state);
 }
 
 static void add_headers(struct request *request, const struct response *response,
                         struct MHD_Response *mhd_response)
 {
-    const struct engine *engine = request->engine;
+    struct engine *engine = request->engine;
     enum node_state state = engine_state(engine);
     if (response->outcome == ERR_WRONG_METHOD)
         add_allow(mhd_response, request->route);
@@ -178,14 +187,16 @@ static void add_headers(struct request *request, const struct response *response
     if (response->identity_headers) {
         header(mhd_response, "X-Artemis-Node", engine->config->server.node_id);
         header(mhd_response, "X-Artemis-Cluster", engine->config->cluster.cluster_id);
-        header(mhd_response, "X-Artemis-State",
-               engine_is_comparing(engine) ? "comparing" : engine_state_word(state));
+        header(mhd_response, "X-Artemis-State", state_word(engine, state));
         header(mhd_response, "X-Artemis-Region", engine->config->server.region);
         header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
         header(mhd_response, "X-Artemis-Run", engine->epoch);
         if (config_listener_address(engine->config, CONFIG_LISTENER_PEER)[0])
             header(mhd_response, "X-Artemis-Url", engine->url); /* peers use another one */
     }
+    if (response->outcome == ERR_NODE_BLOCKED ||
+        (response->identity_headers && request_is_of_blocked(request)))
+        header(mhd_response, "X-Artemis-Blocked", "true");
     if (response->identity_headers || (request->route && request->route->class == ROUTE_PEER))
         add_clocks(mhd_response, engine, response->identity_headers);
     if (state == NODE_DRAINING || response->outcome == ERR_BODY_TOO_LARGE ||

@@ -68,6 +68,7 @@ static const char *const kinds[MESSAGE_KINDS] = {
     [MESSAGE_FETCH] = "fetch",
     [MESSAGE_SNAPSHOT] = "snapshot",
     [MESSAGE_RELEASE] = "release",
+    [MESSAGE_BLOCKS] = "blocks",
     [MESSAGE_GOODBYE] = "goodbye",
 };
 
@@ -75,6 +76,7 @@ static const char *const results[SEND_RESULTS] = {
     [SEND_RETRYABLE] = "temporary",    [SEND_UNREACHABLE] = "absent",
     [SEND_REJECTED] = "permanent",     [SEND_TOO_LARGE] = "too_large",
     [SEND_WRONG_CLUSTER] = "stranger", [SEND_UNAUTHORIZED] = "unauthorized",
+    [SEND_BLOCKED] = "blocked",
 };
 
 struct page {

@@ -110,7 +110,9 @@ static enum error on_reload(void *context, const struct audit_origin *origin,
 
 static void on_tick(void *context)
 {
-    check_credentials(context, false, clock_now());
+    struct node_control *control = context;
+    check_credentials(control, false, clock_now());
+    engine_store_blocks(control->engine);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */

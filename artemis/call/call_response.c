@@ -58,6 +58,7 @@ static const struct reason {
     {"no-token", "give a token: --token-file FILE, or ARTEMIS_TOKEN_FILE", false},
     {"invalid-token", "check the secret in --token-file or ARTEMIS_TOKEN_FILE", false},
     {"token-expired", "make another one: artemis token new --help", false},
+    {"node-blocked", "unblock the node: artemis cluster unblock --help", false},
     {"no-permission", "use a token that may do this; see the roles: artemis token --help", false},
     {"over-limit", "try again", true},
     {"over-client-limit", "try again", true},

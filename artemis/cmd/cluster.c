@@ -12,16 +12,18 @@
 
 static const struct args_option options[] = {
     CALL_OPTIONS,
+    {.name = "reason", .value = "TEXT", .description = "block, unblock: why, for the status"},
     {.name = NULL},
 };
 
 static const struct args_command command = {
     .name = "cluster",
-    .usage = {"cluster [options]", "cluster events [options]"},
+    .usage = {"cluster [options]", "cluster events [options]",
+              "cluster block|unblock NODE [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
              "HEALTH    up, not ready, down, new, incompatible (refuses everything),\n"
              "          unauthorized (refuses the token of this node),\n"
-             "          stranger (other cluster), twin (same node id), or self\n"
+             "          stranger (other cluster), twin (same node id), blocked, or self\n"
              "LAG       age of the oldest change or renewal that it has not received; if none\n"
              "          is pending, the time from the last one to the response of the peer\n"
              "BACKLOG   number of keys whose change it has not received\n"
@@ -31,10 +33,13 @@ static const struct args_command command = {
              "Exit code 0: this node and all its peers are up and ready, or it has no peers,\n"
              "and cluster.expected_nodes are up; otherwise 1.\n"
              "events: lists the last 256 members that joined or left the topology of the\n"
-             "node, and failures of its membership providers, with the reason.\n",
+             "node, and failures of its membership providers, with the reason.\n"
+             "block: all other nodes refuse NODE, a node id or an address, and contact it no\n"
+             "more, until unblock. It needs the role admin, and goes to any other node.\n",
     .example = "artemis cluster --server http://10.0.0.7:8080\n"
-               "artemis cluster events --json\n",
-    .positionals = {"events"},
+               "artemis cluster events --json\n"
+               "artemis cluster block n3 --reason 'broken disk'\n",
+    .positionals = {"events, block or unblock", "NODE"},
     .positionals_optional = true,
     .options = options,
 };
@@ -68,15 +73,42 @@ static int show_events(const struct args *args)
     return exit_code;
 }
 
+static bool set_text(json_t *body, const char *name, const char *text)
+{
+    return !text || json_object_set_new(body, name, json_string(text)) == 0;
+}
+
+static int order(const struct args *args, const char *node, bool blocks)
+{
+    struct server_call_result result;
+    json_t *body = json_object();
+    if (!set_text(body, "node", node) || !set_text(body, "reason", args_text(args, "reason"))) {
+        json_decref(body);
+        body = NULL;
+    }
+    server_call_post(args, blocks ? "/api/cluster/block" : "/api/cluster/unblock", body, &result);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
+        view_cluster_order(result.root, blocks, stdout);
+    server_call_result_free(&result);
+    return exit_code;
+}
+
 static int run(const struct args *args)
 {
     const char *subcommand = args->positionals[0];
+    const char *node = args->positionals[1];
     if (!subcommand)
         return show_nodes(args);
-    if (strcmp(subcommand, "events") == 0)
+    if (strcmp(subcommand, "events") == 0 && !node)
         return show_events(args);
+    bool blocks = strcmp(subcommand, "block") == 0;
+    if (node && (blocks || strcmp(subcommand, "unblock") == 0))
+        return order(args, node, blocks);
     char problem[ARGS_PROBLEM_MAX];
-    snprintf(problem, sizeof problem, "\"%.64s\": the form is: cluster, or cluster events",
+    snprintf(problem, sizeof problem,
+             "\"%.64s\": the form is: cluster, cluster events, cluster block NODE, or cluster "
+             "unblock NODE",
              subcommand);
     return args_usage_error(&command, problem);
 }

@@ -175,12 +175,18 @@ static bool is_under_replicated(const json_t *root)
     return json_is_true(call_response_field(root, "under_replicated"));
 }
 
+static bool is_blocked(const json_t *root)
+{
+    const json_t *self = json_array_get(call_response_field(root, "nodes_status"), 0);
+    return json_is_true(call_response_field(self, "blocked"));
+}
+
 bool view_cluster_is_healthy(const json_t *root)
 {
     const char *state = own_state(root);
     bool known = json_array_size(call_response_field(root, "nodes_status")) > 0;
     bool ready = *state == '\0' || strcmp(state, "ready") == 0;
-    return known && ready && !is_under_replicated(root) &&
+    return known && ready && !is_blocked(root) && !is_under_replicated(root) &&
            count_unhealthy(call_response_field(root, "peers")) == 0;
 }
 
@@ -218,6 +224,50 @@ static void print_size(const json_t *root, FILE *out)
     if (is_under_replicated(root))
         fprintf(out, "under-replicated: %s of %s nodes are up and ready (cluster.expected_nodes)\n",
                 count_of(root, "nodes_up", up), count_of(root, "expected_nodes", expected));
+}
+
+/* "n3 (10.0.0.9:8080)", or what is known of it. */
+static void print_blocked_node(const json_t *block, FILE *out)
+{
+    const char *node_id = call_response_text(block, "node_id");
+    const char *address = call_response_text(block, "address");
+    terminal_text_print(out, *node_id ? node_id : address, 0);
+    if (!*node_id || !*address)
+        return;
+    fputs(" (", out);
+    terminal_text_print(out, address, 0);
+    fputc(')', out);
+}
+
+static void print_text(FILE *out, const char *before, const char *text)
+{
+    if (!*text)
+        return;
+    fputs(before, out);
+    terminal_text_print(out, text, 0);
+}
+
+static void print_blocked(const json_t *root, FILE *out)
+{
+    const json_t *blocked = call_response_field(root, "blocked");
+    if (is_blocked(root))
+        fputs("this node is blocked: the others refuse it (artemis cluster unblock)\n", out);
+    for (size_t i = 0; i < json_array_size(blocked); i++) {
+        const json_t *block = json_array_get(blocked, i);
+        fputs("blocked: ", out);
+        print_blocked_node(block, out);
+        print_text(out, " by ", call_response_text(block, "by"));
+        print_text(out, " at ", call_response_text(block, "at"));
+        print_text(out, " since ", call_response_text(block, "since"));
+        print_text(out, ": ", call_response_text(block, "reason"));
+        fputc('\n', out);
+    }
+}
+
+void view_cluster_order(const json_t *root, bool blocks, FILE *out)
+{
+    print_blocked_node(root, out);
+    fputs(blocks ? " is blocked\n" : " is not blocked any more\n", out);
 }
 
 static void print_failing_provider(const json_t *provider, FILE *out)
@@ -261,6 +311,7 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     if (count_others(peers) == 0) {
         fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
         print_size(root, out);
+        print_blocked(root, out);
         print_providers(root, out);
         return;
     }
@@ -276,5 +327,6 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     fputc('\n', out);
     print_summary(peers, out);
     print_size(root, out);
+    print_blocked(root, out);
     print_providers(root, out);
 }

@@ -20,7 +20,11 @@
 /* Prints this node, one line for each peer with its last error below, and a summary. */
 void view_cluster(const json_t *root, FILE *out, size_t columns_max);
 
-/* True if this node is ready, every peer is up and ready, and the cluster is not under-replicated.
+/* Prints what has been ordered, of the response of /api/cluster/block or unblock. */
+void view_cluster_order(const json_t *root, bool blocks, FILE *out);
+
+/* True if this node is ready and not blocked, every peer is up and ready, and the cluster is not
+ * under-replicated.
  * A peer that is this node itself is ignored. */
 bool view_cluster_is_healthy(const json_t *root);
 

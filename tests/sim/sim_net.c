@@ -302,6 +302,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     case MESSAGE_RELEASE:
         serve_release(transfer, node, now);
         return;
+    case MESSAGE_BLOCKS:
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
         return;

@@ -13,11 +13,21 @@ enum { MS_PER_SEC = 1000, REASON_BYTES = 320 };
 
 /* --- what providers publish ------------------------------------------------------------------- */
 
+/* The members of a list whose address is blocked. */
+static void find_blocked(const struct membership *membership, const struct member_list *members,
+                         struct member_list *out)
+{
+    out->count = 0;
+    for (size_t i = 0; membership->blocks && i < members->count; i++)
+        if (blocks_has_address(membership->blocks, members->items[i].url))
+            out->items[out->count++] = members->items[i];
+}
+
 /* Merges the lists and publishes the topology. The lock is held. */
-static void publish(struct membership *membership, const char *name, const char *reason)
+static void publish(struct membership *membership, const char *reason)
 {
     struct member_list topology = {0};
-    char text[REASON_BYTES];
+    struct member_list blocked;
     size_t left_out = 0;
     for (size_t i = 0; i < membership->count; i++)
         left_out += member_list_merge(&topology, &membership->parts[i].members);
@@ -25,8 +35,8 @@ static void publish(struct membership *membership, const char *name, const char 
         log_event(LOG_LEVEL_ERROR, "too many members; those beyond the limit are left out",
                   LOG_NUMBER("limit", MEMBERS_MAX), LOG_NUMBER("left_out", left_out));
     membership->left_out = left_out;
-    snprintf(text, sizeof(text), "%s: %s", name, reason);
-    cluster_update(membership->cluster, &topology, NULL, text);
+    find_blocked(membership, &topology, &blocked);
+    cluster_update(membership->cluster, &topology, &blocked, reason);
 }
 
 static struct membership_part *part_of(struct membership *membership,
@@ -43,12 +53,14 @@ static void on_members(struct provider *provider, const struct member_list *memb
                        const char *reason)
 {
     struct membership *membership = provider->owner;
+    char text[REASON_BYTES];
     pthread_mutex_lock(&membership->lock);
     struct membership_part *part = part_of(membership, provider);
     part->status.has_published = true;
     part->status.members = members->count;
     part->members = *members;
-    publish(membership, part->status.name, reason);
+    snprintf(text, sizeof(text), "%s: %s", part->status.name, reason);
+    publish(membership, text);
     pthread_cond_broadcast(&membership->on_first);
     pthread_mutex_unlock(&membership->lock);
 }
@@ -182,12 +194,19 @@ static void stop_first(struct membership *membership, size_t count)
             membership->parts[i].provider.kind->stop(&membership->parts[i].provider);
 }
 
+static void set_cluster(struct membership *membership, struct cluster *cluster)
+{
+    pthread_mutex_lock(&membership->lock);
+    membership->cluster = cluster;
+    pthread_mutex_unlock(&membership->lock);
+}
+
 enum error membership_start(struct membership *membership, struct cluster *cluster)
 {
     const char *reason = "the membership provider cannot start";
     enum error error = ERR_NONE;
     size_t started = 0;
-    membership->cluster = cluster;
+    set_cluster(membership, cluster);
     while (started < membership->count && !error) {
         struct provider *provider = &membership->parts[started].provider;
         error = provider->kind->start(provider, &reason);
@@ -195,7 +214,7 @@ enum error membership_start(struct membership *membership, struct cluster *clust
     }
     if (error) {
         stop_first(membership, started);
-        membership->cluster = NULL;
+        set_cluster(membership, NULL);
         cluster_publish_state(cluster, CLUSTER_STARTUP_FAILED, reason);
         return error;
     }
@@ -210,7 +229,7 @@ void membership_stop(struct membership *membership)
         return;
     stop_first(membership, membership->count);
     cluster_publish_state(membership->cluster, CLUSTER_SHUTDOWN, NULL);
-    membership->cluster = NULL;
+    set_cluster(membership, NULL);
 }
 
 /* --- reload and status ------------------------------------------------------------------------ */
@@ -235,6 +254,14 @@ void membership_reload(struct membership *membership)
     for (size_t i = 0; membership->cluster && i < membership->count; i++)
         if (membership->parts[i].provider.kind->reload)
             membership->parts[i].provider.kind->reload(&membership->parts[i].provider);
+}
+
+void membership_on_blocks(struct membership *membership, const char *reason)
+{
+    pthread_mutex_lock(&membership->lock);
+    if (membership->cluster)
+        publish(membership, reason);
+    pthread_mutex_unlock(&membership->lock);
 }
 
 size_t membership_status(struct membership *membership, struct provider_status out[PROVIDERS_MAX])

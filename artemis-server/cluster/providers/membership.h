@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include "artemis-server/cluster/blocks.h"
 #include "artemis-server/cluster/providers/provider.h"
 
 enum {
@@ -41,6 +42,7 @@ struct membership_part {
 
 struct membership {
     struct cluster *cluster; /* NULL unless it runs */
+    struct blocks *blocks;   /* borrowed; NULL: there is no block list */
     pthread_mutex_t lock;    /* of the lists and the status */
     pthread_cond_t on_first; /* a provider has published or failed */
     size_t count;
@@ -69,6 +71,10 @@ MUST_USE enum error membership_check(const struct config *config);
 bool membership_has_same_providers(const struct config *config, const struct config *loaded);
 /* Has running providers read the settings again; they were checked. Not during start or stop. */
 void membership_reload(struct membership *membership);
+
+/* The block list has changed; `reason` says how. Members whose address is blocked are not in the
+ * topology. */
+void membership_on_blocks(struct membership *membership, const char *reason);
 
 /* Copies the status of each provider. Returns their number. */
 size_t membership_status(struct membership *membership, struct provider_status out[PROVIDERS_MAX]);

@@ -89,6 +89,11 @@ void replication_thread_check_clocks(struct replication_thread *thread)
     (void)thread;
 }
 
+void replication_thread_on_blocks(struct replication_thread *thread)
+{
+    (void)thread;
+}
+
 void replication_thread_wake_deferred(struct replication_thread *thread)
 {
     (void)thread;

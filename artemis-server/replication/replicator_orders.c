@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
+ * What operators order, and all nodes carry out: releases of guards, and blocks of nodes.
+ *
  * Releases of guards: what an operator releases at this node is released at its peers, too. A peer
  * that is down gets the release if it returns within one time-to-live: for so long the release lets
  * leases be evicted. A peer sends a release of all guards on to its own peers, and one of a
  * service if it has an effect. A peer whose list of releases is full refuses the release, and gets
  * it again a little later; it is not down for that, and gets all other messages meanwhile.
+ *
+ * Block lists: two nodes whose lists have different hashes exchange them. The one that finds it
+ * sends its own and gets that of the other, so that both have all entries then.
+ *
+ * A node that a peer refuses, because it is blocked, sends nothing to any peer and says so in its
+ * health responses: a peer that starts and has no list yet would take its changes.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -49,4 +57,49 @@ void release_on_result(struct peer *peer, const struct message *message, enum se
         peer->releases_sent = message->release + 1;
     else
         peer->release_due_ms = now.mono_ms + RELEASE_RETRY_MS;
+}
+
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+void replicator_set_blocks(struct replicator *replicator, uint64_t hash)
+{
+    if (replicator->blocks_hash == hash)
+        return;
+    replicator->blocks_hash = hash;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++)
+        replicator->peers[i].blocks_due = true;
+}
+
+void replicator_on_blocks(struct replicator *replicator, const struct message *message,
+                          uint64_t hash)
+{
+    if (replicator_is_current(replicator, message))
+        replicator->peers[message->peer].blocks_hash = hash;
+}
+
+void blocks_on_health(struct peer *peer, const struct health_response *health)
+{
+    peer->is_blocking = health->is_blocking;
+    peer->has_blocks = health->has_blocks;
+    peer->blocks_hash = health->blocks_hash;
+    peer->blocks_due = true;
+}
+
+void blocks_on_change(struct replicator *replicator)
+{
+    bool is_blocked = false;
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *peer = &replicator->peers[i];
+        is_blocked |= peer->joined && peer->health == PEER_BLOCKED && peer->is_blocking;
+    }
+    replicator->stats.is_blocked = is_blocked;
+}
+
+struct message *blocks_next(struct replicator *replicator, struct peer *peer, struct moment now)
+{
+    if (!peer->blocks_due || !peer->has_blocks || peer->in_flight[MESSAGE_BLOCKS] ||
+        peer->blocks_hash == replicator->blocks_hash)
+        return NULL;
+    peer->blocks_due = false;
+    return message_create(replicator, peer, MESSAGE_BLOCKS, 0, now);
 }
