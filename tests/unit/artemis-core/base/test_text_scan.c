@@ -31,6 +31,11 @@ static void check(const char *text, size_t size)
         fail_msg("%zu bytes are copied", text_copy_plain(copy, block, block + size));
     if (found)
         assert_memory_equal(copy, block, found);
+    if (text_copy_plain_by_words(copy, block, block + size) != found)
+        fail_msg("%zu bytes are copied by words",
+                 text_copy_plain_by_words(copy, block, block + size));
+    if (found)
+        assert_memory_equal(copy, block, found);
     free(copy);
     free(block);
 }
