@@ -106,7 +106,7 @@ LIBS_FOR_fuzz_client    := $(LIBS_FOR_libartemis)
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
 # --- targets ----------------------------------------------------------------------------------------
-.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-bug chaos demo bench instructions docs install uninstall clean help
+.PHONY: all examples deps run test unit e2e lint format asan tsan ubsan fuzz sim sim-costs sim-bug chaos demo bench instructions docs install uninstall clean help
 
 all: $(BINARY) $(LIBRARY) examples ## build the server, build/artemis, and the client library
 
@@ -142,6 +142,10 @@ sim: ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x); WORLD
 	@$(MAKE) --no-print-directory VARIANT=$(SIM_VARIANT) $(SIM_BIN)
 	@$(SIM_BIN) $(if $(WORLDS),--worlds $(WORLDS)) \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
+
+sim-costs: ## print what nodes send each other while nothing changes, with 4, 16 and 64 nodes
+	@$(MAKE) --no-print-directory VARIANT=$(SIM_VARIANT) $(SIM_BIN)
+	@$(SIM_BIN) --costs
 
 sim-bug: ## check that the simulator finds a deliberate bug for each invariant and mechanism
 	@$(MAKE) --no-print-directory VARIANT=simbug $(BUILD)/simbug/tests/sim/sim

@@ -30,7 +30,7 @@ set -u -o pipefail
 . "$(dirname "$0")/batches.sh"
 
 HERE=$(cd "$(dirname "$0")" && pwd)
-NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h memory-asked memory-left scale expiry lag traffic register bootstrap guard-cut failing-peers"
+NAMES="start heartbeat discovery connections threads memory-100k memory-1m idle idle-1h memory-asked memory-left scale expiry lag traffic register bootstrap differ-remote guard-cut failing-peers"
 NAMES+=" push-ws push-get push-rate push-stopped storage storage-100k storage-1m heartbeat-tls flood"
 NAMES+=" heartbeat-100 register-100 peer-renewals follow large"
 COMMON=(--addr 127.0.0.1:0 --set ratelimit.enabled=false)

@@ -2,6 +2,7 @@
  *
  * What another node compares or copies: digests, the records of buckets, the snapshot.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,14 @@ void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKE
 {
     for (int i = 0; i < DIGEST_BUCKETS; i++)
         out[i] = atomic_load_explicit(&registry->digests[i], memory_order_relaxed) >> 11;
+}
+
+void registry_digests_tag(const uint64_t digests[DIGEST_BUCKETS], char out[DIGESTS_TAG_BYTES])
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < DIGEST_BUCKETS; i++)
+        hash = ((hash ^ digests[i]) << 29 | (hash ^ digests[i]) >> 35) * 0x9E3779B97F4A7C15;
+    snprintf(out, DIGESTS_TAG_BYTES, "\"d%016llx\"", (unsigned long long)hash);
 }
 
 /* --- shared records --------------------------------------------------------------------------- */

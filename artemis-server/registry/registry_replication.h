@@ -194,6 +194,9 @@ bool registry_respond_lease_check(struct registry *registry, struct slice packed
 uint32_t registry_bucket(struct slice packed_key);
 /* 53 bits each, so that every JSON reader keeps them exactly. */
 void registry_digests(const struct registry *registry, uint64_t out[DIGEST_BUCKETS]);
+/* Writes the entity tag of digests: nodes whose records are equal have equal tags. */
+enum { DIGESTS_TAG_BYTES = 24 };
+void registry_digests_tag(const uint64_t digests[DIGEST_BUCKETS], char out[DIGESTS_TAG_BYTES]);
 
 struct bucket_set {
     uint64_t bits[DIGEST_BUCKETS / 64];

@@ -177,12 +177,24 @@ static const char *describe(const struct transfer *transfer, CURLcode code)
     return transfer->credentials && is_short ? detail : curl_easy_strerror(code);
 }
 
+/* The peer has the digests that the request named. */
+static bool has_known_digests(const struct transfer *transfer, CURLcode code)
+{
+    enum { HTTP_NOT_MODIFIED = 304 };
+    return code == CURLE_OK && transfer->message->kind == MESSAGE_DIGEST &&
+           http_status(transfer) == HTTP_NOT_MODIFIED;
+}
+
 /* Sets the result, and the error text unless the message was delivered. */
 static void read_result(const struct transfer *transfer, CURLcode code,
                         struct peer_response *response, char error_text[PEER_ERROR_BYTES])
 {
     const char *path = peer_request_path(transfer->message->kind);
     response->result = peer_client_result(transfer->curl, code);
+    if (has_known_digests(transfer, code)) {
+        response->result = SEND_DELIVERED;
+        return;
+    }
     if (response->result == SEND_UNAUTHORIZED && transfer->message->kind == MESSAGE_HEALTH)
         response->result = SEND_REJECTED; /* a health check has no token: it is no Artemis */
     if (transfer->read_error) {
@@ -297,12 +309,24 @@ static bool add_header(struct transfer *transfer, const char *header)
     return true;
 }
 
+/* The peer sends nothing if its digests are the same. */
+static void write_known_digests(struct transfer *transfer, char out[HEADER_BYTES])
+{
+    char tag[DIGESTS_TAG_BYTES];
+    registry_digests(transfer->client->registry, transfer->digests);
+    registry_digests_tag(transfer->digests, tag);
+    snprintf(out, HEADER_BYTES, "If-None-Match: %s", tag);
+}
+
 static bool write_headers(struct transfer *transfer, bool compressed, struct moment now)
 {
     struct peer_client *client = transfer->client;
     char clock[HEADER_BYTES];
     snprintf(clock, sizeof(clock), "X-Artemis-Clock: %llu",
              (unsigned long long)registry_clock_ms(client->registry, now));
+    char known[HEADER_BYTES];
+    if (transfer->message->kind == MESSAGE_DIGEST)
+        write_known_digests(transfer, known);
     bool ok = add_header(transfer, "Expect:") &&
               add_header(transfer, "Content-Type: application/json") && add_header(transfer, clock);
     for (size_t i = 0; i < sizeof(client->common_headers) / sizeof(client->common_headers[0]); i++)
@@ -312,6 +336,8 @@ static bool write_headers(struct transfer *transfer, bool compressed, struct mom
         ok = ok && add_header(transfer, client->token_header);
     if (compressed)
         ok = ok && add_header(transfer, "Content-Encoding: gzip");
+    if (transfer->message->kind == MESSAGE_DIGEST)
+        ok = ok && add_header(transfer, known);
     if (transfer->message->kind == MESSAGE_GOODBYE)
         ok = ok && add_header(transfer, "X-Artemis-State: draining");
     return ok;

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "artemis-core/json/codec_peer.h"
 
@@ -22,7 +23,13 @@ enum error handle_peer_digest(struct request *request, struct response *response
 {
     (void)message;
     uint64_t digests[DIGEST_BUCKETS];
+    char tag[DIGESTS_TAG_BYTES];
+    const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     registry_digests(request->engine->registry, digests);
+    registry_digests_tag(digests, tag);
+    response->not_modified = known && strcmp(known, tag) == 0;
+    if (response->not_modified)
+        return ERR_NONE;
     struct json_writer w = begin(response);
     jw_name(&w, "digests");
     jw_open(&w, '[');

@@ -57,6 +57,7 @@ enum {
     GUARD_MIN_LEASES = 10,
     MAX_CLOCK_SKEW_MS = 3600 * 1000, /* nodes may start with clocks that are further apart */
     ANTI_ENTROPY_MS = 4000,
+    QUIET_ANTI_ENTROPY_MS = 10000,
     BATCH_INTERVAL_MS = 250,
     REMOTE_BATCH_MS = 1000,
     TRAVEL_MS = 20,       /* of a message, beside delays */
@@ -205,6 +206,7 @@ enum sim_deaths {
 /* What the worlds of a seed choose. */
 struct sim_settings {
     uint32_t faults; /* set of enum sim_fault */
+    uint64_t anti_entropy_ms;
     uint64_t faults_ms, fault_max_ms;
     uint32_t nodes_min, nodes_max;
     uint32_t clients_min, clients_max;

@@ -5,6 +5,7 @@
  * sim [--worlds W,W] --seed S     one seed, with a log of its events
  * sim --bug B [--seeds N]         with one of the bugs of artemis-core/base/sim_bug.h
  * sim --list                      the table of worlds
+ * sim --costs                     what nodes send each other while nothing changes
  *
  * Without --worlds each seed chooses from the worlds that are on by default.
  */
@@ -22,7 +23,7 @@
 
 #include "artemis-server/log.h"
 
-enum { FAILURES_SHOWN = 5 };
+enum { FAILURES_SHOWN = 5, COSTS_FROM_MS = 30000, COSTS_MS = 60000 };
 
 #ifdef ARTEMIS_SIM_BUG
 int sim_bug;
@@ -36,7 +37,8 @@ static void drop_event(sim_event *call, void *context)
         call_drop(call, context);
 }
 
-static void start_world(struct sim *sim, uint64_t seed, bool verbose)
+/* With that number of nodes; 0: as many as the worlds choose. */
+static void start_world(struct sim *sim, uint64_t seed, uint32_t nodes, bool verbose)
 {
     *sim = (struct sim){.seed = seed,
                         .random = seed * 2654435761 + 88172645463325252,
@@ -45,6 +47,8 @@ static void start_world(struct sim *sim, uint64_t seed, bool verbose)
     sim->now_ms = WORLD_EPOCH_MS;
     disks_clear(sim);
     worlds_prepare(sim, chosen_worlds ? chosen_worlds : worlds_of_seed(seed));
+    if (nodes)
+        sim->node_count = nodes;
     sim_log(sim, "%u nodes, %u clients%s; %s", sim->node_count, sim->client_count,
             sim->guarded ? ", guarded" : "", sim->worlds);
     for (uint32_t id = 0; id < sim->node_count; id++) {
@@ -54,10 +58,18 @@ static void start_world(struct sim *sim, uint64_t seed, bool verbose)
     members_start(sim);
 }
 
+static void end_world(struct sim *sim)
+{
+    sim_clear_events(drop_event);
+    for (uint32_t id = 0; id < sim->node_count; id++)
+        if (sim->nodes[id].running)
+            node_crash(sim, &sim->nodes[id]);
+}
+
 /* Runs one seed; a failure is in sim->failure. */
 static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
 {
-    start_world(sim, seed, verbose);
+    start_world(sim, seed, 0, verbose);
     clients_start(sim);
     faults_start(sim);
     oracle_start(sim);
@@ -67,10 +79,62 @@ static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
     sim_run(sim, sim_end_ms(sim));
     if (!sim->failure[0])
         oracle_end(sim);
-    sim_clear_events(drop_event);
-    for (uint32_t id = 0; id < sim->node_count; id++)
-        if (sim->nodes[id].running)
-            node_crash(sim, &sim->nodes[id]);
+    end_world(sim);
+}
+
+/* --- costs ------------------------------------------------------------------------------------ */
+
+struct costs {
+    uint64_t sent[MESSAGE_KINDS];
+};
+
+static struct costs read_costs(const struct sim *sim)
+{
+    struct costs costs = {0};
+    for (uint32_t peer = 1; peer < sim->node_count; peer++) {
+        struct peer_view view;
+        replicator_view(sim->nodes[0].replicator, peer, node_now(sim, &sim->nodes[0]), &view);
+        for (int kind = 0; kind < MESSAGE_KINDS; kind++)
+            costs.sent[kind] += view.sent[kind];
+    }
+    return costs;
+}
+
+/* The requests of one node in a cluster without faults, in which clients renew. Every other node
+ * sends as many, so a node receives as many as it sends. */
+static void measure_costs(struct sim *sim, uint32_t nodes)
+{
+    if (!worlds_parse("quiet", &chosen_worlds))
+        abort();
+    start_world(sim, 1, nodes, false);
+    clients_start(sim);
+    sim_run(sim, WORLD_EPOCH_MS + COSTS_FROM_MS);
+    struct costs before = read_costs(sim);
+    sim_run(sim, WORLD_EPOCH_MS + COSTS_FROM_MS + COSTS_MS);
+    struct costs after = read_costs(sim);
+    printf("%5u", nodes);
+    for (int kind = 0; kind < MESSAGE_KINDS; kind++)
+        after.sent[kind] -= before.sent[kind];
+    const uint64_t sums[] = {after.sent[MESSAGE_HEALTH], after.sent[MESSAGE_DIGEST],
+                             after.sent[MESSAGE_LIST] + after.sent[MESSAGE_FETCH],
+                             after.sent[MESSAGE_LEASE_CHECK]};
+    for (size_t i = 0; i < sizeof(sums) / sizeof(*sums); i++)
+        printf(" %12.2f", (double)sums[i] * 1000 / COSTS_MS);
+    printf("\n");
+    end_world(sim);
+}
+
+static int print_costs(void)
+{
+    static struct sim sim;
+    printf("Requests per second that one node sends, with health checks every %d s and comparisons "
+           "every %d s:\n",
+           HEALTH_INTERVAL_MS / 1000, QUIET_ANTI_ENTROPY_MS / 1000);
+    printf("%5s %12s %12s %12s %12s\n", "nodes", "health", "digest", "list, fetch", "lease check");
+    measure_costs(&sim, 4);
+    measure_costs(&sim, 16);
+    measure_costs(&sim, 64);
+    return 0;
 }
 
 /* --- many seeds ------------------------------------------------------------------------------- */
@@ -236,7 +300,7 @@ static uint64_t number(const char *text)
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--worlds W,W] [--seeds N] [--first S] [--jobs J] | --seed S | "
-                    "--list\n");
+                    "--list | --costs\n");
     return 2;
 }
 
@@ -263,6 +327,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
             return worlds_print(), 0;
+        if (strcmp(argv[i], "--costs") == 0)
+            return print_costs();
         if (strcmp(argv[i], "--worlds") == 0 && argv[i + 1]) {
             if (!worlds_parse(argv[++i], &chosen_worlds))
                 return fprintf(stderr, "sim: unknown world; sim --list\n"), 2;

@@ -209,7 +209,7 @@ static void create_replicator(struct sim *sim, struct sim_node *node)
         .batch_interval_ms = BATCH_INTERVAL_MS,
         .remote_batch_ms = REMOTE_BATCH_MS,
         .max_retries = 3,
-        .anti_entropy_ms = ANTI_ENTROPY_MS,
+        .anti_entropy_ms = sim->settings.anti_entropy_ms,
         .fetch_max = sim->fetch_max,
         .check_max = sim->check_max,
         .health_interval_ms = HEALTH_INTERVAL_MS,

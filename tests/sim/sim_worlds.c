@@ -281,6 +281,16 @@ static void many_nodes(struct sim *sim)
     sim->settings.member_interval_ms = 1000;
 }
 
+static void quiet(struct sim *sim)
+{
+    sim->settings.anti_entropy_ms = QUIET_ANTI_ENTROPY_MS;
+    sim->settings.clients_min = CLIENTS_MAX;
+    sim->settings.actions_percent = 0;
+    sim->settings.guard_percent_of_seeds = 0;
+    sim->settings.grace_percent_of_seeds = 0;
+    sim->settings.delay_max_ms = 1;
+}
+
 static void legacy(struct sim *sim)
 {
     sim->settings.has_legacy = true;
@@ -410,6 +420,7 @@ static const struct world {
     {"members-all", "as members, and the faults of plain", NULL, true, members_and_faults, NULL,
      false, 1},
     {"many", "as members, with 30 to 64 nodes", NULL, false, many_nodes, NULL, false, 1},
+    {"quiet", "without faults and changes, for --costs", NULL, false, quiet, NULL, false, 1},
     {"ahead", "a node with a clock that is ahead issues stamps, and crashes", NULL, true, ahead,
      NULL, false, 1},
     {"stored", "as plain, and nodes keep their records over crashes and stops", NULL, true, stored,
@@ -489,7 +500,8 @@ static void limit_fetches(struct sim *sim)
 void worlds_prepare(struct sim *sim, uint64_t set)
 {
     struct sim_settings *settings = &sim->settings;
-    *settings = (struct sim_settings){.faults_ms = FAULTS_MS,
+    *settings = (struct sim_settings){.anti_entropy_ms = ANTI_ENTROPY_MS,
+                                      .faults_ms = FAULTS_MS,
                                       .fault_max_ms = 30000,
                                       .member_interval_ms = MEMBER_INTERVAL_MS,
                                       .nodes_min = 2,

@@ -162,6 +162,23 @@ static void digests_have_53_bits(void **state)
         assert_true(digests[i] < (uint64_t)1 << 53);
 }
 
+static void digests_have_equal_tags_if_they_are_equal(void **state)
+{
+    (void)state;
+    char tags[3][DIGESTS_TAG_BYTES];
+    uint64_t digests[DIGEST_BUCKETS] = {0};
+    registry_digests_tag(digests, tags[0]);
+    digests[DIGEST_BUCKETS - 1] = 1;
+    registry_digests_tag(digests, tags[1]);
+    digests[0] = 1;
+    registry_digests_tag(digests, tags[2]);
+    assert_string_not_equal(tags[0], tags[1]);
+    assert_string_not_equal(tags[1], tags[2]);
+    digests[0] = digests[DIGEST_BUCKETS - 1] = 0;
+    registry_digests_tag(digests, tags[1]);
+    assert_string_equal(tags[0], tags[1]);
+}
+
 static void digest_that_differs_is_that_of_the_keys_bucket(void **state)
 {
     (void)state;
@@ -435,6 +452,7 @@ int main(void)
         TEST(digests_do_not_differ_by_the_lease),
         TEST(digests_do_not_contain_removed_records),
         TEST(digests_have_53_bits),
+        TEST(digests_have_equal_tags_if_they_are_equal),
         TEST(digest_that_differs_is_that_of_the_keys_bucket),
         TEST(list_has_what_is_in_the_buckets_and_nothing_else),
         TEST(list_has_tombstones_too),

@@ -97,6 +97,7 @@ static struct {
     bool has_remote_peer; /* and for the last health response */
     uint32_t buckets;     /* in the next messages */
     uint64_t sent_bytes, received_bytes;
+    uint64_t digests[DIGEST_BUCKETS]; /* of the last response that has them */
 } node;
 
 static void store_record(void *context, const struct message *message,
@@ -115,6 +116,8 @@ static void store_response(void *context, const struct peer_response *response)
     node.result = response->result;
     node.is_clock_ahead = response->is_clock_ahead;
     node.has_remote_peer = response->has_health && response->health.is_remote;
+    if (response->digests)
+        memcpy(node.digests, response->digests, sizeof(node.digests));
     node.sent_bytes = response->sent_bytes;
     node.received_bytes = response->received_bytes;
     snprintf(node.error, sizeof(node.error), "%s", response->error_text);
@@ -361,6 +364,36 @@ static void nothing_is_compressed_for_a_remote_peer_without_gzip(void **state)
     assert_true(is_compressed());
 }
 
+/* --- digests ---------------------------------------------------------------------------------- */
+
+#define NOT_MODIFIED "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+
+static void peer_with_the_same_digests_sends_none(void **state)
+{
+    (void)state;
+    uint64_t digests[DIGEST_BUCKETS];
+    char tag[DIGESTS_TAG_BYTES];
+    put_as(node.registry, (struct brief){.service = "s", .id = "a"}, clock_now());
+    registry_digests(node.registry, digests);
+    registry_digests_tag(digests, tag);
+    exchange(MESSAGE_DIGEST, NOT_MODIFIED, 0, "");
+    assert_int_equal(node.result, SEND_DELIVERED);
+    assert_memory_equal(node.digests, digests, sizeof(digests));
+    assert_non_null(strstr(fake.request, "If-None-Match: "));
+    assert_non_null(strstr(fake.request, tag));
+}
+
+static void other_messages_need_a_response(void **state)
+{
+    (void)state;
+    exchange(MESSAGE_RENEW, NOT_MODIFIED, 0, "");
+    assert_int_equal(node.result, SEND_REJECTED);
+    assert_null(strstr(fake.request, "If-None-Match"));
+    node.responses = 0;
+    exchange(MESSAGE_HEALTH, NOT_MODIFIED, 0, "");
+    assert_int_equal(node.result, SEND_REJECTED);
+}
+
 static void response_of_some_length_is_read(void **state)
 {
     (void)state;
@@ -482,6 +515,8 @@ int main(void)
         TEST(peer_of_another_region_is_remote),
         TEST(smaller_messages_to_a_remote_peer_are_compressed),
         TEST(nothing_is_compressed_for_a_remote_peer_without_gzip),
+        TEST(peer_with_the_same_digests_sends_none),
+        TEST(other_messages_need_a_response),
         TEST(response_of_some_length_is_read),
         TEST(response_longer_than_its_message_allows_is_aborted),
         TEST(list_response_has_no_length_limit),
