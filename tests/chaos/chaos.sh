@@ -23,7 +23,7 @@ GRACE_LIMIT_SECS=20                   # limit for readiness when all nodes start
 GRACE_SECS=0                          # a new cluster is ready at once
 SOON_SECS=5                           # limit for agreement after a link is restored
 TEN_MINUTES_SECS=600
-SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped queued_write late_renewal power_failure chain far guard clock"
+SCENARIOS="cut_link isolated flapping one_way slow lossy killed stopped queued_write late_renewal power_failure chain far guard clock regions"
 AGREED=""
 SKIPPED=0
 
@@ -37,6 +37,8 @@ SKIPPED=0
 . "$here/checks.sh"
 # shellcheck source=tests/chaos/late.sh
 . "$here/late.sh"
+# shellcheck source=tests/chaos/regions.sh
+. "$here/regions.sh"
 
 finish() {
     end_all
@@ -173,20 +175,20 @@ check_after_bad_lines() { # SINCE_MS
 slow_scenario() {
     local restored
     degrade_lines 200 0
-    takes_ms 400
+    takes_ms 400 2
     changes_on_bad_lines
     restored=$(now_ms)
     restore_lines
     check_after_bad_lines "$restored"
 }
 
-# takes_ms MS: fails unless a response from another node takes at least MS.
+# takes_ms MS N: fails unless a response from node N to node 1 takes at least MS.
 takes_ms() {
     local start took
     start=$(now_ms)
-    on 1 curl -s -m 5 -o /dev/null "http://$(address 2):8080/health"
+    on 1 curl -s -m 5 -o /dev/null "http://$(address "$2"):8080/health"
     took=$(($(now_ms) - start))
-    [ "$took" -ge "$1" ] || violated "the fault has no effect: n2 responded to n1 after $took ms"
+    [ "$took" -ge "$1" ] || violated "the fault has no effect: n$2 responded to n1 after $took ms"
 }
 
 # 20 of 100 packets are lost.
@@ -323,7 +325,7 @@ chain_scenario() {
 far_scenario() {
     local restored
     degrade_lines 300 0
-    takes_ms 600
+    takes_ms 600 2
     sleep 11 # two health checks: the nodes have measured the round trip
     cut_link 1 2
     cannot_reach 1 2

@@ -78,10 +78,43 @@ degrade_lines() {
 }
 
 restore_lines() {
-    local n ended=0
+    local n
+    end_wire
+    for n in $NODES; do ip -n "$HUB" link set "port$n" master bridge; done
+}
+
+end_wire() {
+    local ended=0
     kill "$WIRE_PID" 2>/dev/null || ended=1
     { wait "$WIRE_PID"; } 2>/dev/null
     WIRE_PID=0
-    for n in $NODES; do ip -n "$HUB" link set "port$n" master bridge; done
     [ "$ended" -eq 0 ] || violated "wire ended early: $(cat "$WORK/log.wire")"
+}
+
+# --- regions ------------------------------------------------------------------------------------------------
+# add_end NAME BRIDGE: a port of the bridge, whose other end is lineNAME.
+add_end() {
+    ip -n "$HUB" link add "end$1" type veth peer name "line$1" && ip -n "$HUB" link set "line$1" up &&
+        ip -n "$HUB" link set "end$1" master "$2" up
+}
+
+# split_regions DELAY_MS N...: nodes N get a bridge of their own, which `wire` connects with the other one.
+split_regions() {
+    local n
+    ip -n "$HUB" link add east type bridge forward_delay 0 && ip -n "$HUB" link set east up &&
+        add_end 1 bridge && add_end 2 east || return 1
+    for n in "${@:2}"; do ip -n "$HUB" link set "port$n" master east || return 1; done
+    ip netns exec "$HUB" "$WIRE" "$1" 0 line1 line2 2>"$WORK/log.wire" &
+    WIRE_PID=$!
+}
+
+cut_regions() { ip -n "$HUB" link set end1 down; }
+restore_regions() { ip -n "$HUB" link set end1 up; }
+
+# join_regions: all nodes are on one bridge again.
+join_regions() {
+    local n
+    end_wire
+    for n in $NODES; do ip -n "$HUB" link set "port$n" master bridge; done
+    for n in end1 end2 east; do ip -n "$HUB" link del "$n"; done
 }

@@ -9,6 +9,7 @@
 # as any client does. $WORK/lock.N serialises the loop and the changes of the list.
 
 declare -A NODE_PID LOOP_PID
+declare -A REGION # of a node that has another one than "local"
 NEXT_ID=100
 TOKEN_SETTINGS=() # of each node
 TOKEN_FIELD=()    # for curl
@@ -28,7 +29,7 @@ start_node() {
     for other in $NODES; do peers+=",$(peer_url "$other")"; done
     node_settings "$n"
     # Not through the function `on`: the background process must be the node itself.
-    ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" \
+    ip netns exec "$NS-$n" "${@:2}" "$BINARY" server --addr "$(address "$n"):8080" --set "server.node_id=n$n" --set "server.region=${REGION[$n]:-local}" \
         --set server.allow_insecure=true --set server.threads=2 --set cluster.enabled=true --set "cluster.bootstrap_grace_secs=$GRACE_SECS" \
         --set "cluster.peers=${peers#,}" --set "lease.ttl_secs=$TTL_SECS" --set "replication.timeout_secs=2" \
         --set "replication.anti_entropy_secs=$COMPARE_SECS" "${TOKEN_SETTINGS[@]}" "${NODE_SETTINGS[@]}" >>"$WORK/log.$n" 2>&1 </dev/null &
