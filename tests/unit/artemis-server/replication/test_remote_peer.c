@@ -257,6 +257,70 @@ static void snapshot_comes_from_another_region_if_no_other_peer_is_ready(void **
     assert_non_null(sent(REMOTE, MESSAGE_SNAPSHOT));
 }
 
+/* --- a cut between the regions --------------------------------------------------------------- */
+
+enum { INSTANCES = 100, STEP_MS = 100, RENEW_MS = TTL_MS / 3 };
+
+static unsigned lease_checks; /* messages to the local peer */
+
+/* The local peer accepts everything and knows no later renewal. The remote one is out of reach. */
+static void respond_all(void)
+{
+    for (pump(); rig.out_count; pump()) {
+        struct message *message = rig.out[0];
+        lease_checks += message->kind == MESSAGE_LEASE_CHECK;
+        if (message->peer == LOCAL && message->kind == MESSAGE_DIGEST)
+            respond_same_digests(LOCAL);
+        else
+            finish_message(message, message->peer == LOCAL ? SEND_DELIVERED : SEND_UNREACHABLE);
+    }
+}
+
+/* The first instances are renewed here, the others in the other region, which is cut off. */
+static void cut_for(uint64_t ms, unsigned own)
+{
+    char id[16];
+    join_as(LOCAL);
+    join_as(REMOTE);
+    register_many(INSTANCES);
+    respond_all();
+    lease_checks = 0;
+    for (uint64_t passed_ms = STEP_MS; passed_ms <= ms; passed_ms += STEP_MS) {
+        pass_ms(STEP_MS);
+        for (unsigned i = 0; i < own && passed_ms % RENEW_MS == 0; i++) {
+            snprintf(id, sizeof(id), "i%u", i);
+            renew_here(id);
+        }
+        registry_expire(rig.node, rig_now());
+        respond_all();
+    }
+}
+
+static void guard_keeps_the_instances_of_a_region_that_is_cut_off(void **state)
+{
+    (void)state;
+    cut_for(TTL_MS + GUARD_MAX_MS - STEP_MS, INSTANCES / 2);
+    assert_int_equal(stats_of(rig.node).instances, INSTANCES);
+    assert_true(lease_checks > 0);
+    assert_true(lease_checks <= 3 * (TTL_MS + GUARD_MAX_MS) / RECHECK_MS);
+}
+
+static void instances_of_a_region_leave_when_the_guard_has_kept_them_for_long(void **state)
+{
+    (void)state;
+    cut_for(TTL_MS + GUARD_MAX_MS + TTL_MS / 3, INSTANCES / 2);
+    assert_int_equal(stats_of(rig.node).instances, INSTANCES / 2);
+}
+
+/* One check, for all that end together. */
+static void few_instances_of_a_region_are_evicted_after_a_lease_check(void **state)
+{
+    (void)state;
+    cut_for(TTL_MS + TTL_MS / 3, INSTANCES - 10);
+    assert_int_equal(stats_of(rig.node).instances, INSTANCES - 10);
+    assert_int_equal(lease_checks, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -274,6 +338,9 @@ int main(void)
         TEST(lease_check_has_time_for_a_new_connection),
         TEST(snapshot_comes_from_the_own_region),
         TEST(snapshot_comes_from_another_region_if_no_other_peer_is_ready),
+        TEST(guard_keeps_the_instances_of_a_region_that_is_cut_off),
+        TEST(instances_of_a_region_leave_when_the_guard_has_kept_them_for_long),
+        TEST(few_instances_of_a_region_are_evicted_after_a_lease_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
