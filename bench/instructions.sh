@@ -105,7 +105,7 @@ check() {
 HERE=$(dirname "$0")
 FAILED=""
 report=""
-for kind in ${KINDS:-heartbeat discovery heartbeat_100 register peer_heartbeat_100 push_50}; do
+for kind in ${KINDS:-heartbeat discovery discovery_filtered heartbeat_100 register peer_heartbeat_100 push_50}; do
     cost artemis $kind
     report+="$kind=$COST "
     [ -z "$CHECK" ] || check $kind $COST

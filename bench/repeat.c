@@ -5,10 +5,10 @@
  *
  *   repeat --port PORT [--kind KIND] [--requests 1000] [--instances 1000]
  *
- * A KIND is heartbeat, heartbeat_100 (keys), discovery, register, register_100 (instances),
- * peer_heartbeat_100 (as a node without stamps sends it), peer_renewals (1,000 keys with stamps) or
- * push_50 (a change that 50 WebSockets receive). The instances are those of
- * `fill --count INSTANCES`, 10 to a service, taken in turn; `register` registers new ones.
+ * A KIND is heartbeat, heartbeat_100 (keys), discovery, discovery_filtered (by zone), register,
+ * register_100 (instances), peer_heartbeat_100 (as a node without stamps sends it), peer_renewals
+ * (1,000 keys with stamps) or push_50 (a change that 50 WebSockets receive). The instances are
+ * those of `fill --count INSTANCES`, 10 to a service, taken in turn; `register` registers new ones.
  */
 #include "bench/common.h"
 
@@ -16,15 +16,25 @@ enum { INSTANCES_PER_SERVICE = 10, BATCH = 100, PEER_BATCH = 1000, SUBSCRIBERS =
 
 static uint32_t instances;
 
-static void discover(struct http *server, uint32_t n)
+static void discover_by(struct http *server, uint32_t n, const char *filter)
 {
     char path[128];
 
-    snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u",
-             n % (instances / INSTANCES_PER_SERVICE));
+    snprintf(path, sizeof path, "/api/discovery/service?service_id=bench-%06u%s",
+             n % (instances / INSTANCES_PER_SERVICE), filter);
     struct http_response response = http_get(server, path);
     if (response.status != 200)
         die("%s: status %d: %.300s", path, response.status, response.body);
+}
+
+static void discover(struct http *server, uint32_t n)
+{
+    discover_by(server, n, "");
+}
+
+static void discover_filtered(struct http *server, uint32_t n)
+{
+    discover_by(server, n, "&zone=zone1");
 }
 
 static void heartbeat(struct http *server, uint32_t n)
@@ -131,6 +141,7 @@ static const struct {
     {"heartbeat", heartbeat},
     {"heartbeat_100", heartbeat_100},
     {"discovery", discover},
+    {"discovery_filtered", discover_filtered},
     {"register", register_new},
     {"peer_heartbeat_100", peer_heartbeat_100},
     {"register_100", register_100},

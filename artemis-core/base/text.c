@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/base/text_scan.h"
+
 enum { FIRST_CAPACITY = 256, QUOTE_BYTES_MAX = 64 };
 
 struct slice slice_of(const char *terminated)
@@ -16,6 +18,13 @@ struct slice slice_of(const char *terminated)
 bool slice_equal(struct slice a, struct slice b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+int slice_compare(struct slice a, struct slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size ? memcmp(a.data, b.data, size) : 0;
+    return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
 bool slice_to_u64(struct slice digits, uint64_t *out)
@@ -161,7 +170,7 @@ static size_t sequence_size(const unsigned char *c, size_t left)
 
 size_t text_utf8_size(struct slice value)
 {
-    size_t at = 0;
+    size_t at = value.size ? text_plain_size(value.data, value.data + value.size) : 0;
     for (size_t size; at < value.size; at += size) {
         size = sequence_size((const unsigned char *)value.data + at, value.size - at);
         if (size == 0)

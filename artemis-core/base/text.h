@@ -23,6 +23,7 @@ struct slice {
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
 struct slice slice_of(const char *terminated); /* NULL: the empty slice */
 bool slice_equal(struct slice a, struct slice b);
+int slice_compare(struct slice a, struct slice b); /* by bytes, as memcmp; a prefix comes first */
 /* Reads a decimal number without sign or blanks. False: it is another text, or exceeds 64 bits. */
 bool slice_to_u64(struct slice digits, uint64_t *out);
 

@@ -17,7 +17,7 @@
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/json/json_writer.h"
-#include "artemis-core/model/instance.h"
+#include "artemis-core/model/instance_filter.h"
 #include "artemis-core/model/wire_record.h"
 
 enum {
@@ -131,7 +131,7 @@ enum lookup_strategy { LOOKUP_RANDOM, LOOKUP_ROUND_ROBIN };
 
 struct discovery_config {
     struct slice service_id; /* as sent */
-    bool all_statuses;
+    unsigned statuses;       /* a set (instance_filter.h); 0: not given */
 };
 
 struct discovery_request;
@@ -147,9 +147,10 @@ size_t discovery_request_count(const struct discovery_request *request);
 struct discovery_config discovery_request_config(const struct discovery_request *request,
                                                  size_t index);
 enum lookup_strategy discovery_request_strategy(const struct discovery_request *request);
-/* "up" or empty: instances that are up; "all": every status. Else ERR_INVALID_FIELD. */
-MUST_USE enum error discovery_status_filter(struct slice word, bool *all_statuses,
-                                            char message[MESSAGE_BYTES]);
+/* Reads the statuses of instances that are asked for; empty: *statuses stays. Else
+ * ERR_INVALID_FIELD. */
+MUST_USE enum error discovery_statuses(struct slice words, unsigned *statuses,
+                                       char message[MESSAGE_BYTES]);
 /* "round-robin", or "random" or empty for random. Else ERR_INVALID_FIELD. */
 MUST_USE enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
                                        char message[MESSAGE_BYTES]);
@@ -174,8 +175,11 @@ void codec_write_instance_members(struct json_writer *w, enum dialect dialect,
 /* Writes a Service. `instances` NULL: only the id (and the nulls of the Java API). */
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
                          struct instance *const *instances, size_t count);
-/* The same in parts, with codec_write_instance for each instance between them. */
-void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id);
+/* Writes "near":{..}, if it is given. */
+void codec_write_near(struct json_writer *w, const struct near_counts *near);
+/* Write a Service in parts, with codec_write_instance for each instance between them. */
+void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
+                         const struct near_counts *near);
 void codec_end_service(struct json_writer *w, enum dialect dialect);
 enum change_type { CHANGE_NEW, CHANGE_CHANGE, CHANGE_DELETE, CHANGE_RELOAD };
 void codec_write_change(struct json_writer *w, enum dialect dialect,

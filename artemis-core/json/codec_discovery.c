@@ -16,18 +16,15 @@ struct discovery_request {
     size_t count;
 };
 
-enum error discovery_status_filter(struct slice word, bool *all_statuses,
-                                   char message[MESSAGE_BYTES])
+enum error discovery_statuses(struct slice words, unsigned *statuses, char message[MESSAGE_BYTES])
 {
-    bool all = slice_equal(word, SLICE("all"));
-    if (!all && word.size && !slice_equal(word, SLICE("up"))) {
-        char quoted[128];
-        text_quote(quoted, sizeof(quoted), word);
-        snprintf(message, MESSAGE_BYTES, "status: must be up or all, is %s", quoted);
-        return ERR_INVALID_FIELD;
-    }
-    *all_statuses = all;
-    return ERR_NONE;
+    char problem[PROBLEM_BYTES];
+    if (words.size == 0)
+        return ERR_NONE;
+    enum error error = instance_filter_read_statuses(words, statuses, problem);
+    if (error)
+        snprintf(message, MESSAGE_BYTES, "status: %s", problem);
+    return error;
 }
 
 enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
@@ -98,7 +95,7 @@ static enum error read_config(struct discovery_request *request, const json_t *v
     if (error)
         return error;
     char problem_text[MESSAGE_BYTES];
-    error = discovery_status_filter(status, &out->all_statuses, problem_text);
+    error = discovery_statuses(status, &out->statuses, problem_text);
     if (error) {
         snprintf(message, MESSAGE_BYTES, "%s.%.400s", place, problem_text);
         return error;

@@ -176,9 +176,25 @@ static void write_service_names(struct json_writer *w, enum dialect dialect,
     }
 }
 
-void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id)
+void codec_write_near(struct json_writer *w, const struct near_counts *near)
+{
+    static const char *const names[NEARNESS_COUNT] = {"zone", "region", "beyond"};
+    if (!near->is_given)
+        return;
+    jw_name(w, "near");
+    jw_open(w, '{');
+    for (enum nearness each = 0; each < NEARNESS_COUNT; each++) {
+        jw_name(w, names[each]);
+        jw_u64(w, near->count[each]);
+    }
+    jw_close(w, '}');
+}
+
+void codec_begin_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
+                         const struct near_counts *near)
 {
     write_service_names(w, dialect, service_id);
+    codec_write_near(w, near);
     jw_name(w, "instances");
     jw_open(w, '[');
 }
@@ -204,6 +220,7 @@ void codec_end_service(struct json_writer *w, enum dialect dialect)
 void codec_write_service(struct json_writer *w, enum dialect dialect, struct slice service_id,
                          struct instance *const *instances, size_t count)
 {
+    static const struct near_counts no_counts;
     if (!instances) {
         write_service_names(w, dialect, service_id);
         if (dialect == DIALECT_JAVA) {
@@ -213,7 +230,7 @@ void codec_write_service(struct json_writer *w, enum dialect dialect, struct sli
         end_service(w, dialect);
         return;
     }
-    codec_begin_service(w, dialect, service_id);
+    codec_begin_service(w, dialect, service_id, &no_counts);
     for (size_t i = 0; i < count; i++)
         codec_write_instance(w, dialect, instances[i]);
     codec_end_service(w, dialect);

@@ -279,10 +279,9 @@ static void choose_form(const struct instance_spec *spec, struct stored_form *fo
 
 static int by_name(const void *a, const void *b)
 {
-    struct slice x = ((const struct metadata_entry *)a)->name;
-    struct slice y = ((const struct metadata_entry *)b)->name;
-    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
-    return order ? order : (x.size > y.size) - (x.size < y.size);
+    const struct metadata_entry *left = a;
+    const struct metadata_entry *right = b;
+    return slice_compare(left->name, right->name);
 }
 
 /* Sorts by name, so that the order in which a client sends metadata makes no difference. */

@@ -89,6 +89,7 @@ void cached_response_unref(struct cached_response *response)
         text_free(gzip);
     free(gzip);
     text_free(&response->body);
+    text_free(&response->filter);
     large_response_free(response->large);
     free(response);
 }
@@ -98,7 +99,7 @@ void cached_response_unref(struct cached_response *response)
 bool cached_response_put(struct cached_response *response, struct cache_budget *budget)
 {
     const struct large_response *large = response->large;
-    size_t bytes = sizeof(*response) + response->body.capacity +
+    size_t bytes = sizeof(*response) + response->body.capacity + response->filter.capacity +
                    (large ? sizeof(*large) + large->count * sizeof(struct instance *) : 0);
     if (atomic_fetch_add(&budget->used_bytes, bytes) + bytes > budget->limit_bytes) {
         atomic_fetch_sub(&budget->used_bytes, bytes);

@@ -22,7 +22,7 @@
 
 #include "artemis-core/base/error.h"
 #include "artemis-core/base/text.h"
-#include "artemis-core/model/instance.h"
+#include "artemis-core/model/instance_filter.h"
 
 /* Number of views of a service; response_cache.h describes views. */
 enum { RESPONSE_VIEWS = 8 };
@@ -52,6 +52,7 @@ typedef void encode_part(const struct cached_response *response, size_t from, si
 struct large_response {
     struct instance **instances; /* references */
     size_t count;                /* at least 1 */
+    struct near_counts near;     /* of the instances */
     encode_part *encode;
     const void *context;       /* of encode */
     _Atomic uint64_t bytes[2]; /* of the whole body, plain and gzip; 0: it was not sent yet */
@@ -72,7 +73,8 @@ struct cached_response {
     struct cache_budget *budget;    /* set while it is cached */
     _Atomic size_t charged_bytes;   /* to the budget; 0: not cached */
     _Atomic uint64_t *living_bytes; /* counts its bodies as long as they live; NULL: none */
-    uint64_t since; /* of a delta: its changes are those after this revision. 0: not a delta */
+    uint64_t since;     /* of a delta: its changes are those after this revision. 0: not a delta */
+    struct text filter; /* of a filtered response (instance_filter_key); size 0: not filtered */
     SLIST_ENTRY(cached_response) link; /* of its service, or of evicted responses */
 };
 SLIST_HEAD(cached_responses, cached_response);

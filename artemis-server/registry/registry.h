@@ -120,11 +120,15 @@ struct registry_members {
     struct instance **instances; /* references; NULL: none */
     size_t count;
     uint64_t revision;
+    struct near_counts near; /* set by registry_members_filter */
 };
 /* Members of a service: all, or those that are up. `id` is canonical. ERR_SERVICE_NOT_FOUND,
  * ERR_NO_MEMORY; both leave *out empty. */
 MUST_USE enum error registry_members(struct registry *registry, struct slice id, bool all_statuses,
                                      struct registry_members *out);
+/* Removes the members that do not match, and orders the others. */
+void registry_members_filter(struct registry_members *members,
+                             const struct instance_filter *filter);
 void registry_members_free(struct registry_members *members);
 
 /* Walks over all services with members. Start with a zeroed cursor. *id is the service's, stored in
@@ -138,11 +142,13 @@ MUST_USE enum error registry_next_service(struct registry *registry, struct regi
                                           char id_buffer[ID_BYTES_MAX], struct slice *id,
                                           struct registry_members *out);
 
-/* One instance of a service, chosen by `strategy`; the caller's reference. ERR_SERVICE_NOT_FOUND,
- * ERR_INSTANCE_NOT_FOUND (none has a fitting status). */
-MUST_USE enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
+/* One instance of a service that matches the filter, chosen by `strategy`; the caller's reference.
+ * If the filter has a near place, one of the nearest instances that match; *near counts all that
+ * match. ERR_SERVICE_NOT_FOUND, ERR_INSTANCE_NOT_FOUND (none matches). */
+MUST_USE enum error registry_pick(struct registry *registry, struct slice id,
+                                  const struct instance_filter *filter,
                                   enum lookup_strategy strategy, uint32_t random,
-                                  struct instance **out);
+                                  struct instance **out, struct near_counts *near);
 
 struct lease_status {
     struct instance *instance; /* borrowed for the call */
@@ -160,12 +166,18 @@ MUST_USE enum error registry_each_lease(struct registry *registry, struct slice 
 
 /* --- cached responses, for the response cache ------------------------------------------------- */
 
-/* The cached response of a view of a service, a reference; or else NULL and the members to encode
- * one from. One lock. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY; both leave no response and no
- * members. */
+/* Identifies a response of a service. */
+struct response_key {
+    unsigned view;
+    uint64_t since;      /* of a delta; 0: not a delta */
+    struct slice filter; /* as text (instance_filter_key); size 0: not filtered */
+};
+/* The cached response with a key, a reference; or else NULL and the members (all, or those that are
+ * up) to encode one from. One lock. ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY; both leave no response
+ * and no members. */
 MUST_USE enum error registry_find_response(struct registry *registry, struct slice id,
-                                           unsigned view, bool all_statuses, struct moment now,
-                                           struct cached_response **response,
+                                           const struct response_key *key, bool all_statuses,
+                                           struct moment now, struct cached_response **response,
                                            struct registry_members *members);
 enum {
     SERVICE_DELTA_CHANGES_MAX = 4096,
@@ -178,19 +190,18 @@ struct registry_delta {
     size_t count;
     uint64_t revision;
 };
-/* The cached delta of a view of a service from revision `since` on, a reference; or else NULL and
- * the changes to encode one from. ERR_VERSION_GONE: the change log does not have all changes, or
- * they are more than the members of the service, or than the limits above.
- * ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. All leave no
- * response and no changes. */
-MUST_USE enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
-                                        uint64_t since, struct moment now,
+/* The cached delta with a key, a reference; or else NULL and the changes to encode one from, those
+ * that do not match the filter included. ERR_VERSION_GONE: the change log does not have all
+ * changes, or they are more than the members of the service, or than the limits above.
+ * ERR_SERVICE_NOT_FOUND, ERR_NO_MEMORY. All leave no response and no changes. */
+MUST_USE enum error registry_find_delta(struct registry *registry, struct slice id,
+                                        const struct response_key *key, struct moment now,
                                         struct cached_response **response,
                                         struct registry_delta *delta);
 void registry_delta_free(struct registry_delta *delta);
-/* Caches a response or a delta, unless the service has changed since, the view has one, or the
- * budget (NULL: nothing is cached) is spent. */
-void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
+/* Caches a response or a delta under its view, `since` and filter, unless the service has changed
+ * since, there is one, or the budget (NULL: nothing is cached) is spent. */
+void registry_cache_response(struct registry *registry, struct slice id,
                              struct cached_response *response, struct cache_budget *budget);
 
 /* --- changes ---------------------------------------------------------------------------------- */

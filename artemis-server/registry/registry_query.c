@@ -30,6 +30,15 @@ enum error registry_members(struct registry *registry, struct slice id, bool all
     return error;
 }
 
+void registry_members_filter(struct registry_members *members, const struct instance_filter *filter)
+{
+    size_t count =
+        instance_filter_apply(filter, members->instances, members->count, &members->near);
+    for (size_t i = count; i < members->count; i++)
+        instance_unref(members->instances[i]);
+    members->count = count;
+}
+
 void registry_members_free(struct registry_members *members)
 {
     shard_free_members(members->instances, members->count);
@@ -83,26 +92,53 @@ enum error registry_next_service(struct registry *registry, struct registry_curs
 struct candidates {
     const struct shard *shard;
     const struct service *service;
-    bool all_statuses;
+    const struct instance_filter *filter;
+    enum nearness nearest; /* of those that match, where the filter has a near place */
 };
+
+static const struct instance *candidate(const struct candidates *candidates, uint32_t index)
+{
+    return shard_record(candidates->shard, candidates->service->members[index])->instance;
+}
+
+static enum nearness nearness_of(const struct candidates *candidates, uint32_t index)
+{
+    const struct instance *instance = candidate(candidates, index);
+    return instance_filter_nearness(candidates->filter, instance_text(instance, FIELD_REGION),
+                                    instance_text(instance, FIELD_ZONE));
+}
 
 static bool is_candidate(const void *context, uint32_t index)
 {
     const struct candidates *candidates = context;
-    const struct record *record =
-        shard_record(candidates->shard, candidates->service->members[index]);
-    return candidates->all_statuses || instance_status(record->instance) == STATUS_UP;
+    const struct instance_filter *filter = candidates->filter;
+    return instance_filter_matches(filter, candidate(candidates, index)) &&
+           (filter->near_region.size == 0 || nearness_of(candidates, index) == candidates->nearest);
 }
 
-enum error registry_pick(struct registry *registry, struct slice id, bool all_statuses,
-                         enum lookup_strategy strategy, uint32_t random, struct instance **out)
+/* Only the nearest instances that match are candidates. */
+static void find_nearest(struct candidates *candidates, struct near_counts *near)
+{
+    for (uint32_t i = 0; i < candidates->service->member_count; i++)
+        if (instance_filter_matches(candidates->filter, candidate(candidates, i)))
+            near->count[nearness_of(candidates, i)]++;
+    while (candidates->nearest < NEAR_BEYOND && near->count[candidates->nearest] == 0)
+        candidates->nearest++;
+}
+
+enum error registry_pick(struct registry *registry, struct slice id,
+                         const struct instance_filter *filter, enum lookup_strategy strategy,
+                         uint32_t random, struct instance **out, struct near_counts *near)
 {
     enum error error = ERR_SERVICE_NOT_FOUND;
+    *near = (struct near_counts){.is_given = filter->near_region.size > 0};
     struct locked_service found = registry_lock_service(registry, id);
     struct service *service = found.service;
     if (service) {
-        struct candidates candidates = {found.shard, service, all_statuses};
+        struct candidates candidates = {found.shard, service, filter, NEAR_ZONE};
         uint32_t count = service->member_count;
+        if (near->is_given)
+            find_nearest(&candidates, near);
         uint32_t index =
             strategy == LOOKUP_ROUND_ROBIN
                 ? load_balancer_next(count, is_candidate, &candidates, &service->round_robin)
@@ -117,9 +153,30 @@ enum error registry_pick(struct registry *registry, struct slice id, bool all_st
 
 /* --- cached responses ------------------------------------------------------------------------- */
 
-enum error registry_find_response(struct registry *registry, struct slice id, unsigned view,
-                                  bool all_statuses, struct moment now,
-                                  struct cached_response **response,
+/* The cached response or delta with a key, or NULL. */
+static struct cached_response *find_cached(const struct service *service,
+                                           const struct response_key *key)
+{
+    if (key->filter.size)
+        return shard_find_filtered(service, key->view, key->since, key->filter);
+    return key->since ? shard_find_delta(service, key->view, key->since)
+                      : service_response(service, key->view);
+}
+
+static struct cached_response *use_cached(const struct service *service,
+                                          const struct response_key *key, struct moment now)
+{
+    struct cached_response *response = find_cached(service, key);
+    if (response) {
+        cached_response_ref(response);
+        atomic_store_explicit(&response->used_ms, now.mono_ms, memory_order_relaxed);
+    }
+    return response;
+}
+
+enum error registry_find_response(struct registry *registry, struct slice id,
+                                  const struct response_key *key, bool all_statuses,
+                                  struct moment now, struct cached_response **response,
                                   struct registry_members *members)
 {
     enum error error = ERR_SERVICE_NOT_FOUND;
@@ -127,14 +184,11 @@ enum error registry_find_response(struct registry *registry, struct slice id, un
     *members = (struct registry_members){0};
     struct locked_service found = registry_lock_service(registry, id);
     if (found.service)
-        *response = service_response(found.service, view);
-    if (*response) {
-        cached_response_ref(*response);
-        atomic_store_explicit(&(*response)->used_ms, now.mono_ms, memory_order_relaxed);
+        *response = use_cached(found.service, key, now);
+    if (*response)
         error = ERR_NONE;
-    } else if (found.service) {
+    else if (found.service)
         error = copy_members(found.shard, found.service, all_statuses, members);
-    }
     pthread_mutex_unlock(&found.locked->lock);
     return error;
 }
@@ -147,9 +201,9 @@ static bool is_too_large(const struct registry_delta *delta)
     return bytes > SERVICE_DELTA_BYTES_MAX;
 }
 
-enum error registry_find_delta(struct registry *registry, struct slice id, unsigned view,
-                               uint64_t since, struct moment now, struct cached_response **response,
-                               struct registry_delta *delta)
+enum error registry_find_delta(struct registry *registry, struct slice id,
+                               const struct response_key *key, struct moment now,
+                               struct cached_response **response, struct registry_delta *delta)
 {
     *response = NULL;
     *delta = (struct registry_delta){0};
@@ -157,22 +211,19 @@ enum error registry_find_delta(struct registry *registry, struct slice id, unsig
     bool is_known = found.service != NULL;
     size_t max = is_known ? found.service->member_count : 0;
     uint64_t revision = is_known ? found.service->revision : 0;
-    struct cached_response *cached = is_known ? shard_find_delta(found.service, view, since) : NULL;
-    if (cached) {
-        *response = cached_response_ref(cached);
-        atomic_store_explicit(&cached->used_ms, now.mono_ms, memory_order_relaxed);
-    }
+    if (is_known)
+        *response = use_cached(found.service, key, now);
     pthread_mutex_unlock(&found.locked->lock);
     if (!is_known)
         return ERR_SERVICE_NOT_FOUND;
-    if (cached)
+    if (*response)
         return ERR_NONE;
     if (max > SERVICE_DELTA_CHANGES_MAX)
         max = SERVICE_DELTA_CHANGES_MAX;
     delta->revision = revision;
     /* Later changes are in the log too, but not on the way from `revision` back. */
-    enum error error =
-        change_log_of_service(&registry->log, revision, since, max, &delta->changes, &delta->count);
+    enum error error = change_log_of_service(&registry->log, revision, key->since, max,
+                                             &delta->changes, &delta->count);
     if (error || !is_too_large(delta))
         return error;
     registry_delta_free(delta);
@@ -185,25 +236,22 @@ void registry_delta_free(struct registry_delta *delta)
     *delta = (struct registry_delta){0};
 }
 
-static bool lacks(const struct service *service, unsigned view,
-                  const struct cached_response *response)
-{
-    return response->since ? !shard_find_delta(service, view, response->since)
-                           : !service_response(service, view);
-}
-
-void registry_cache_response(struct registry *registry, struct slice id, unsigned view,
+void registry_cache_response(struct registry *registry, struct slice id,
                              struct cached_response *response, struct cache_budget *budget)
 {
     struct locked_service found = registry_lock_service(registry, id);
+    const struct response_key key = {
+        response->view, response->since, {response->filter.data, response->filter.size}};
     found.shard->counters.responses_built++;
     bool is_wanted = found.service && found.service->revision == response->revision && budget &&
-                     lacks(found.service, view, response);
+                     !find_cached(found.service, &key);
     if (is_wanted && cached_response_put(response, budget)) {
-        if (response->since)
+        if (key.filter.size)
+            shard_cache_filtered(found.shard, found.number, response);
+        else if (key.since)
             shard_cache_delta(found.shard, found.number, response);
         else
-            shard_cache_response(found.shard, found.number, view, response);
+            shard_cache_response(found.shard, found.number, response);
     }
     registry_unlock(registry, found.locked);
 }

@@ -37,29 +37,29 @@ static void free_record(const struct shard *shard, uint32_t number)
     release_node(shard, record);
 }
 
-static void evict_response(struct shard *shard, struct service *service,
+static void evict_response(struct shard *shard, struct cached_responses *list,
                            struct cached_response *response)
 {
-    SLIST_REMOVE(&service->responses, response, cached_response, link);
+    SLIST_REMOVE(list, response, cached_response, link);
     cached_response_evict(response, &shard->evicted_responses);
     shard->responses--;
 }
 
-static void evict_deltas(struct shard *shard, struct service *service)
+static void evict_list(struct shard *shard, struct cached_responses *list)
 {
-    struct cached_response *delta;
-    while ((delta = SLIST_FIRST(&service->deltas))) {
-        SLIST_REMOVE_HEAD(&service->deltas, link);
-        cached_response_evict(delta, &shard->evicted_responses);
+    struct cached_response *response;
+    while ((response = SLIST_FIRST(list))) {
+        SLIST_REMOVE_HEAD(list, link);
+        cached_response_evict(response, &shard->evicted_responses);
         shard->responses--;
     }
 }
 
 static void evict_responses(struct shard *shard, struct service *service)
 {
-    while (!SLIST_EMPTY(&service->responses))
-        evict_response(shard, service, SLIST_FIRST(&service->responses));
-    evict_deltas(shard, service);
+    evict_list(shard, &service->responses);
+    evict_list(shard, &service->deltas);
+    evict_list(shard, &service->filtered);
 }
 
 void shard_free(struct shard *shard)
@@ -303,12 +303,10 @@ static uint64_t unused_at(const struct shard *shard, struct cached_response *res
            shard->settings.unused_ms;
 }
 
-void shard_cache_response(struct shard *shard, uint32_t number, unsigned view,
-                          struct cached_response *response)
+void shard_cache_response(struct shard *shard, uint32_t number, struct cached_response *response)
 {
     struct service *service = shard_service(shard, number);
-    assert(!service_response(service, view) && response->revision == service->revision);
-    response->view = view;
+    assert(!service_response(service, response->view) && response->revision == service->revision);
     SLIST_INSERT_HEAD(&service->responses, response, link);
     shard->responses++;
     arm_cleanup(shard, number, unused_at(shard, response));
@@ -335,29 +333,61 @@ void shard_cache_delta(struct shard *shard, uint32_t number, struct cached_respo
         oldest = each;
         count++;
     }
-    if (count == SERVICE_DELTAS_MAX) {
-        SLIST_REMOVE(&service->deltas, oldest, cached_response, link);
-        cached_response_evict(oldest, &shard->evicted_responses);
-        shard->responses--;
-    }
+    if (count == SERVICE_DELTAS_MAX)
+        evict_response(shard, &service->deltas, oldest);
     SLIST_INSERT_HEAD(&service->deltas, delta, link);
     shard->responses++;
     arm_cleanup(shard, number, unused_at(shard, delta));
 }
 
-/* Evicts the deltas when all of them are unused. */
-static void clean_deltas(struct shard *shard, uint32_t number, uint64_t now_ms)
+static bool has_filter(const struct cached_response *response, struct slice filter)
+{
+    return response->filter.size == filter.size &&
+           memcmp(response->filter.data, filter.data, filter.size) == 0;
+}
+
+struct cached_response *shard_find_filtered(const struct service *service, unsigned view,
+                                            uint64_t since, struct slice filter)
+{
+    struct cached_response *response;
+    SLIST_FOREACH (response, &service->filtered, link)
+        if (response->view == view && response->since == since && has_filter(response, filter))
+            break;
+    return response;
+}
+
+void shard_cache_filtered(struct shard *shard, uint32_t number, struct cached_response *response)
 {
     struct service *service = shard_service(shard, number);
-    struct cached_response *delta;
+    struct cached_response *each;
+    struct cached_response *unused = NULL;
+    unsigned count = 0;
+    assert(response->filter.size && response->revision == service->revision);
+    SLIST_FOREACH (each, &service->filtered, link) {
+        if (!unused || unused_at(shard, each) <= unused_at(shard, unused))
+            unused = each;
+        count++;
+    }
+    if (count == SERVICE_FILTERED_MAX)
+        evict_response(shard, &service->filtered, unused);
+    SLIST_INSERT_HEAD(&service->filtered, response, link);
+    shard->responses++;
+    arm_cleanup(shard, number, unused_at(shard, response));
+}
+
+/* Evicts the responses of a list when all of them are unused. */
+static void clean_list(struct shard *shard, uint32_t number, struct cached_responses *list,
+                       uint64_t now_ms)
+{
+    struct cached_response *response;
     uint64_t end_ms = 0;
-    SLIST_FOREACH (delta, &service->deltas, link)
-        if (unused_at(shard, delta) > end_ms)
-            end_ms = unused_at(shard, delta);
+    SLIST_FOREACH (response, list, link)
+        if (unused_at(shard, response) > end_ms)
+            end_ms = unused_at(shard, response);
     if (end_ms > now_ms)
         arm_cleanup(shard, number, end_ms);
     else
-        evict_deltas(shard, service);
+        evict_list(shard, list);
 }
 
 /* A service has come up: removes what is due and arms the cleanup for the rest. */
@@ -370,11 +400,12 @@ static void clean_service(struct shard *shard, uint32_t number, uint64_t now_ms)
         next = SLIST_NEXT(response, link);
         uint64_t end_ms = unused_at(shard, response);
         if (end_ms <= now_ms)
-            evict_response(shard, service, response);
+            evict_response(shard, &service->responses, response);
         else
             arm_cleanup(shard, number, end_ms);
     }
-    clean_deltas(shard, number, now_ms);
+    clean_list(shard, number, &service->deltas, now_ms);
+    clean_list(shard, number, &service->filtered, now_ms);
     if (service->member_count > 0) {
         if (is_sparse(service)) /* without memory it stays as it is */
             (void)resize_members(shard, service, service->member_count * 2);
@@ -479,6 +510,11 @@ static void validate_service(const struct shard *shard, uint32_t number, struct 
     const struct cached_response *delta;
     SLIST_FOREACH (delta, &service->deltas, link) {
         assert(delta->revision == service->revision && delta->since);
+        needs_cleanup = true;
+        sums->responses++;
+    }
+    SLIST_FOREACH (response, &service->filtered, link) {
+        assert(response->revision == service->revision && response->filter.size);
         needs_cleanup = true;
         sums->responses++;
     }

@@ -40,6 +40,9 @@ enum {
     DIGEST_BUCKET_BITS = 10,
     DIGEST_BUCKETS = 1 << DIGEST_BUCKET_BITS,
     SERVICE_DELTAS_MAX = 8, /* cached; the oldest is displaced */
+    /* Filtered responses and their deltas that are cached for a service. They have a list and a
+     * budget of their own: clients with many filters displace nothing else. */
+    SERVICE_FILTERED_MAX = 16,
 };
 
 /* Why a record is in a dirty list. There is a list for each kind. */
@@ -102,6 +105,7 @@ struct service {
     uint32_t member_capacity;
     struct cached_responses responses; /* one of a view. Invariant: of the service's revision */
     struct cached_responses deltas;    /* the same; at most SERVICE_DELTAS_MAX */
+    struct cached_responses filtered;  /* and their deltas; at most SERVICE_FILTERED_MAX */
     uint64_t empty_since_ms;           /* meaningful while member_count is 0 */
     struct guard guard;
     bool evictions_suspended; /* the last decision of its guard */
@@ -292,13 +296,18 @@ void shard_guard_changed(struct shard *shard, const struct service *service,
 void shard_set_revision(struct shard *shard, struct service *service, uint64_t revision);
 /* Stores a response of the service's revision in an empty view. It is in the budget
  * (cached_response_put) and its use is recorded; takes over the reference. */
-void shard_cache_response(struct shard *shard, uint32_t service, unsigned view,
-                          struct cached_response *response);
+void shard_cache_response(struct shard *shard, uint32_t service, struct cached_response *response);
 /* Stores a delta to the service's revision, likewise. */
 void shard_cache_delta(struct shard *shard, uint32_t service, struct cached_response *delta);
 /* The delta of a view with the changes after `since`; NULL: it is not cached. */
 struct cached_response *shard_find_delta(const struct service *service, unsigned view,
                                          uint64_t since);
+/* Stores a filtered response or delta of the service's revision, likewise, and evicts the one that
+ * is unused for longest if there are SERVICE_FILTERED_MAX. */
+void shard_cache_filtered(struct shard *shard, uint32_t service, struct cached_response *response);
+/* The response of a view with this filter, and of a delta with `since`; NULL: it is not cached. */
+struct cached_response *shard_find_filtered(const struct service *service, unsigned view,
+                                            uint64_t since, struct slice filter);
 /* Evicts responses that are unused and services that are empty for too long, up to a tick later.
  * Costs *steps as timing_wheel_next does; complete when some is left. */
 void shard_cleanup(struct shard *shard, uint64_t now_ms, unsigned *steps);

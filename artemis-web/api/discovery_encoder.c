@@ -22,17 +22,18 @@ static struct json_writer begin(struct text *out, enum dialect dialect, uint64_t
 static void write_members(struct json_writer *w, enum dialect dialect, struct slice id,
                           const struct registry_members *members)
 {
-    static struct instance *const none[1];
-    codec_write_service(w, dialect, id, members->instances ? members->instances : none,
-                        members->count);
+    codec_begin_service(w, dialect, id, &members->near);
+    for (size_t i = 0; i < members->count; i++)
+        codec_write_instance(w, dialect, members->instances[i]);
+    codec_end_service(w, dialect);
 }
 
 /* --- one service ------------------------------------------------------------------------------ */
 
-static void encode_one(const void *context, struct slice id, const struct registry_members *members,
-                       struct text *out)
+static void encode_one(const struct service_view *view, struct slice id,
+                       const struct registry_members *members, struct text *out)
 {
-    enum dialect dialect = *(const enum dialect *)context;
+    enum dialect dialect = *(const enum dialect *)view->context;
     struct json_writer w = begin(out, dialect, members->revision);
     jw_name(&w, "service");
     write_members(&w, dialect, id, members);
@@ -49,7 +50,7 @@ static void encode_one_part(const struct cached_response *response, size_t from,
     if (from == 0) {
         w = begin(out, dialect, response->revision);
         jw_name(&w, "service");
-        codec_begin_service(&w, dialect, (struct slice){large->id, large->id_size});
+        codec_begin_service(&w, dialect, (struct slice){large->id, large->id_size}, &large->near);
     }
     for (size_t i = from; i < to; i++)
         codec_write_instance(&w, dialect, large->instances[i]);
@@ -59,27 +60,35 @@ static void encode_one_part(const struct cached_response *response, size_t from,
     jw_close(&w, '}');
 }
 
-/* How a change looks to a client that has only the instances that are up. False: not at all. */
-static bool is_visible(const struct change *change, bool all_statuses, enum change_type *type)
+/* How a change looks to a client that has only the instances that match. False: not at all. What an
+ * instance was before is not known, so one that does not match any more may be deleted twice. */
+static bool is_visible(const struct service_view *view, const struct change *change,
+                       enum change_type *type)
 {
+    const struct instance *instance = change->instance;
+    const struct instance_filter *filter = view->filter;
     *type = change->type;
-    if (all_statuses || instance_status(change->instance) == STATUS_UP)
+    if (filter && !instance_filter_matches_place(filter, instance_text(instance, FIELD_REGION),
+                                                 instance_text(instance, FIELD_ZONE)))
+        return false;
+    if (filter ? instance_filter_matches(filter, instance)
+               : view->all_statuses || instance_status(instance) == STATUS_UP)
         return true;
     *type = CHANGE_DELETE;
     return change->type != CHANGE_NEW;
 }
 
-static void encode_changes(const void *context, const struct registry_delta *delta,
-                           bool all_statuses, struct text *out)
+static void encode_changes(const struct service_view *view, const struct registry_delta *delta,
+                           struct text *out)
 {
-    enum dialect dialect = *(const enum dialect *)context;
+    enum dialect dialect = *(const enum dialect *)view->context;
     struct json_writer w = begin(out, dialect, delta->revision);
     jw_name(&w, "changes");
     jw_open(&w, '[');
     for (size_t i = 0; i < delta->count; i++) {
         const struct change *change = &delta->changes[i];
         enum change_type type;
-        if (is_visible(change, all_statuses, &type))
+        if (is_visible(view, change, &type))
             codec_write_change(&w, dialect, change->instance, type, change->wall_ms);
     }
     jw_close(&w, ']');
@@ -98,13 +107,22 @@ struct service_view discovery_service_view(enum dialect dialect, bool all_status
     };
 }
 
+struct service_view discovery_filtered_view(enum dialect dialect,
+                                            const struct instance_filter *filter)
+{
+    struct service_view view = discovery_service_view(dialect, true);
+    view.filter = filter;
+    return view;
+}
+
 enum error discovery_write_service(struct registry *registry, struct slice id, enum dialect dialect,
-                                   bool all_statuses, struct json_writer *w)
+                                   const struct instance_filter *filter, struct json_writer *w)
 {
     struct registry_members members;
-    enum error error = registry_members(registry, id, all_statuses, &members);
+    enum error error = registry_members(registry, id, filter->statuses != STATUSES_UP, &members);
     if (error)
         return error;
+    registry_members_filter(&members, filter);
     write_members(w, dialect, id, &members);
     registry_members_free(&members);
     return ERR_NONE;
@@ -112,10 +130,10 @@ enum error discovery_write_service(struct registry *registry, struct slice id, e
 
 /* --- all services ----------------------------------------------------------------------------- */
 
-static void encode_all(const void *context, struct registry *registry, uint64_t revision,
-                       struct text *out)
+static void encode_all(const struct all_services_view *view, struct registry *registry,
+                       uint64_t revision, struct text *out)
 {
-    enum dialect dialect = *(const enum dialect *)context;
+    enum dialect dialect = *(const enum dialect *)view->context;
     struct registry_cursor cursor = {0};
     struct registry_members members;
     char buffer[ID_BYTES_MAX];
@@ -126,7 +144,10 @@ static void encode_all(const void *context, struct registry *registry, uint64_t 
     enum error error;
     while (!(error = registry_next_service(registry, &cursor, buffer, &id, &members)) &&
            members.count) {
-        write_members(&w, dialect, id, &members);
+        if (view->filter)
+            registry_members_filter(&members, view->filter);
+        if (members.count)
+            write_members(&w, dialect, id, &members);
         registry_members_free(&members);
     }
     out->failed |= error != ERR_NONE;
@@ -143,6 +164,14 @@ struct all_services_view discovery_all_services_view(enum dialect dialect)
     };
 }
 
+struct all_services_view discovery_all_services_filtered_view(enum dialect dialect,
+                                                              const struct instance_filter *filter)
+{
+    struct all_services_view view = discovery_all_services_view(dialect);
+    view.filter = filter;
+    return view;
+}
+
 /* --- changes ---------------------------------------------------------------------------------- */
 
 /* By service; the changes of one service in the order in which they happened. */
@@ -150,11 +179,8 @@ static int by_service(const void *a, const void *b)
 {
     const struct change *const *left = a;
     const struct change *const *right = b;
-    struct slice x = instance_text((*left)->instance, FIELD_SERVICE);
-    struct slice y = instance_text((*right)->instance, FIELD_SERVICE);
-    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
-    if (order == 0 && x.size != y.size)
-        order = x.size < y.size ? -1 : 1;
+    int order = slice_compare(instance_text((*left)->instance, FIELD_SERVICE),
+                              instance_text((*right)->instance, FIELD_SERVICE));
     if (order == 0)
         order = *left < *right ? -1 : *left > *right;
     return order;

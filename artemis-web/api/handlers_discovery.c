@@ -1,21 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/api/discovery_encoder.h"
 #include "artemis-web/api/handlers.h"
-#include "artemis-web/api/known_revision.h"
 #include "artemis-web/api/long_poll.h"
+#include "artemis-web/query/known_revision.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one response with several services */
 
-/* Region and zone in the query filter nothing; the casing of their names decides the casing of the
- * response. */
-static enum error read_zone(struct request *request, char message[MESSAGE_BYTES])
+/* --- query ------------------------------------------------------------------------------------ */
+
+/* The parameters of each path. region_id and zone_id filter nothing: clients of earlier releases
+ * and of other implementations send their own place. */
+enum {
+    QUERY_OF_ALL = 1 << QUERY_REGION_ID | 1 << QUERY_ZONE_ID,
+    QUERY_OF_FILTER =
+        1 << QUERY_STATUS | 1 << QUERY_REGION | 1 << QUERY_ZONE | 1 << QUERY_NEAR | 1 << QUERY_META,
+    QUERY_OF_POLL = 1 << QUERY_VERSION | 1 << QUERY_RUN | 1 << QUERY_WAIT | 1 << QUERY_DELTA,
+    QUERY_OF_LOOKUP = QUERY_OF_ALL | QUERY_OF_FILTER,
+    QUERY_OF_SERVICE = QUERY_OF_LOOKUP | QUERY_OF_POLL, /* and of services */
+    QUERY_OF_DELTA = QUERY_OF_ALL | 1 << QUERY_VERSION | 1 << QUERY_RUN,
+};
+
+static enum error read_place(const struct query *query, struct instance_filter *filter,
+                             char message[MESSAGE_BYTES])
 {
-    struct slice ignored = {0};
-    enum error error = request_query(request, "region_id", &ignored, message);
-    return error ? error : request_query(request, "zone_id", &ignored, message);
+    char problem[PROBLEM_BYTES];
+    const char *name = "region";
+    enum error error = ERR_NONE;
+    if (query->value[QUERY_REGION].data)
+        error = instance_filter_read_id(query->value[QUERY_REGION], &filter->region, problem);
+    if (!error && query->value[QUERY_ZONE].data) {
+        name = "zone";
+        error = instance_filter_read_id(query->value[QUERY_ZONE], &filter->zone, problem);
+    }
+    if (!error && query->value[QUERY_NEAR].data) {
+        name = "near";
+        error = instance_filter_read_near(query->value[QUERY_NEAR], filter, problem);
+    }
+    if (error)
+        snprintf(message, MESSAGE_BYTES, "%s: %s", name, problem);
+    return error;
+}
+
+/* Reads the filter of a query. filter->statuses stays if the query has no status. */
+static enum error read_filter(const struct query *query, struct instance_filter *filter,
+                              char message[MESSAGE_BYTES])
+{
+    char problem[PROBLEM_BYTES];
+    enum error error = read_place(query, filter, message);
+    if (!error)
+        error = discovery_statuses(query->value[QUERY_STATUS], &filter->statuses, message);
+    for (size_t i = 0; i < query->metadata_count && !error; i++) {
+        error = instance_filter_add_metadata(filter, query->metadata[i], problem);
+        if (error)
+            snprintf(message, MESSAGE_BYTES, "meta.KEY: %s", problem);
+    }
+    return error;
 }
 
 /* --- service ---------------------------------------------------------------------------------- */
@@ -24,7 +66,7 @@ static enum error read_zone(struct request *request, char message[MESSAGE_BYTES]
 struct selection {
     char id[ID_BYTES_MAX];
     size_t id_size;
-    bool all_statuses;
+    struct instance_filter filter;
 };
 
 static struct slice selection_id(const struct selection *selection)
@@ -32,28 +74,32 @@ static struct slice selection_id(const struct selection *selection)
     return (struct slice){selection->id, selection->id_size};
 }
 
-static enum error read_query(struct request *request, struct selection *selection,
-                             char message[MESSAGE_BYTES])
+/* Without `status`, instances that are up; Java clients get all. */
+static void begin_selection(const struct request *request, struct selection *selection)
 {
-    struct slice id = {0};
-    struct slice status = {0};
-    enum error error = read_zone(request, message);
-    if (!error)
-        error = request_query(request, "service_id", &id, message);
-    if (!error)
-        error = request_query(request, "status", &status, message);
-    if (!error)
-        error = discovery_status_filter(status, &selection->all_statuses, message);
+    selection->filter = (struct instance_filter){
+        .statuses = request->java ? STATUSES_ALL : STATUSES_UP,
+    };
+}
+
+/* Reads a GET without a body. */
+static enum error read_query(struct request *request, const struct query *query,
+                             struct selection *selection, char message[MESSAGE_BYTES])
+{
+    begin_selection(request, selection);
+    enum error error = read_filter(query, &selection->filter, message);
     if (error)
         return error;
     struct field_problem problem;
-    error = service_id_canonical(id, selection->id, &selection->id_size, &problem);
+    error = service_id_canonical(query->value[QUERY_SERVICE_ID], selection->id, &selection->id_size,
+                                 &problem);
     if (error)
         snprintf(message, MESSAGE_BYTES, "%s: %s",
                  request->names == NAMES_CAMEL ? "serviceId" : "service_id", problem.problem);
     return error;
 }
 
+/* The filter of the query stays; the config has the service, and may have a status. */
 static void select_config(const struct discovery_request *discovery, size_t index,
                           struct selection *selection)
 {
@@ -63,25 +109,27 @@ static void select_config(const struct discovery_request *discovery, size_t inde
     enum error error =
         service_id_canonical(config.service_id, selection->id, &selection->id_size, &problem);
     (void)error;
-    selection->all_statuses = config.all_statuses;
+    if (config.statuses)
+        selection->filter.statuses = config.statuses;
 }
 
 static enum error parse_body(struct request *request, struct discovery_request **out,
                              char message[MESSAGE_BYTES])
 {
     enum name_casing names = NAMES_NEUTRAL;
-    enum error error = read_zone(request, message);
-    if (!error)
-        error = discovery_request_parse(request_body(request), out, &names, message);
+    enum error error = discovery_request_parse(request_body(request), out, &names, message);
     name_casing_add(&request->names, names);
     return error;
 }
 
-static enum error read_body(struct request *request, struct selection *selection,
-                            char message[MESSAGE_BYTES])
+static enum error read_body(struct request *request, const struct query *query,
+                            struct selection *selection, char message[MESSAGE_BYTES])
 {
     struct discovery_request *discovery;
-    enum error error = parse_body(request, &discovery, message);
+    begin_selection(request, selection);
+    enum error error = read_filter(query, &selection->filter, message);
+    if (!error)
+        error = parse_body(request, &discovery, message);
     if (error)
         return error;
     if (discovery_request_is_list(discovery)) {
@@ -125,17 +173,26 @@ static enum error respond_unknown(struct request *request, const struct long_pol
     return ERR_SERVICE_NOT_FOUND;
 }
 
+static struct service_view view_of(const struct request *request, const struct selection *selection)
+{
+    const struct instance_filter *filter = &selection->filter;
+    bool is_plain = instance_filter_is_plain(filter) &&
+                    (filter->statuses == STATUSES_UP || filter->statuses == STATUSES_ALL);
+    enum dialect dialect = request_dialect(request);
+    return is_plain ? discovery_service_view(dialect, filter->statuses == STATUSES_ALL)
+                    : discovery_filtered_view(dialect, filter);
+}
+
 /* The changes since the version of the client, where it asks for them and they are known; else the
- * whole service. */
+ * whole service. Changes have no order, so that with `near` it is always the whole service. */
 static enum error find_response(struct request *request, const struct selection *selection,
                                 const struct long_poll_query *get, struct cached_response **cached)
 {
     struct response_cache *cache = request->engine->responses;
     struct slice id = selection_id(selection);
-    struct service_view view =
-        discovery_service_view(request_dialect(request), selection->all_statuses || request->java);
+    struct service_view view = view_of(request, selection);
     enum error error = ERR_VERSION_GONE;
-    if (get->delta_since)
+    if (get->delta_since && selection->filter.near_region.size == 0)
         error = response_cache_get_delta(cache, id, &view, get->delta_since, request->now, cached);
     if (error == ERR_VERSION_GONE)
         error = response_cache_get(cache, id, &view, request->now, cached);
@@ -145,14 +202,18 @@ static enum error find_response(struct request *request, const struct selection 
 enum error handle_service(struct request *request, struct response *response,
                           char message[MESSAGE_BYTES])
 {
-    struct selection selection = {0};
+    struct query query;
+    struct selection selection;
     struct long_poll_query get;
-    enum error error = request->is_get ? read_query(request, &selection, message)
-                                       : read_body(request, &selection, message);
+    enum error error = query_read(
+        request, QUERY_OF_SERVICE | (unsigned)request->is_get << QUERY_SERVICE_ID, &query, message);
+    if (!error)
+        error = request->is_get ? read_query(request, &query, &selection, message)
+                                : read_body(request, &query, &selection, message);
     if (!error)
         error = request_check_read(request, selection_id(&selection), message);
     if (!error)
-        error = long_poll_read(request, true, &get, message);
+        error = long_poll_read(request, &query, &get, message);
     if (error)
         return error;
     struct cached_response *cached;
@@ -174,9 +235,10 @@ static enum error read_known_revision(struct request *request, struct known_revi
                                       char message[MESSAGE_BYTES])
 {
     struct document *document;
-    enum error error = read_zone(request, message);
+    struct query query;
+    enum error error = query_read(request, QUERY_OF_DELTA, &query, message);
     if (!error)
-        error = known_revision_from_query(request, known, message);
+        error = known_revision_from_query(request, &query, known, message);
     if (error || known->given)
         return error;
     error = document_parse(request_body(request), &document, message);
@@ -207,15 +269,20 @@ static enum error read_ignored_body(struct request *request, char message[MESSAG
 enum error handle_services(struct request *request, struct response *response,
                            char message[MESSAGE_BYTES])
 {
+    struct query query;
     struct long_poll_query get;
+    struct instance_filter filter = {.statuses = STATUSES_ALL};
     struct registry *registry = request->engine->registry;
     enum error error = request_check_read(request, SLICE("*"), message);
     if (!error)
-        error = read_zone(request, message);
+        error = query_read(request, QUERY_OF_SERVICE, &query, message);
+    query.value[QUERY_DELTA] = (struct slice){0}; /* it is always all services */
+    if (!error)
+        error = read_filter(&query, &filter, message);
     if (!error && !request->is_get)
         error = read_ignored_body(request, message);
     if (!error)
-        error = long_poll_read(request, false, &get, message);
+        error = long_poll_read(request, &query, &get, message);
     if (!error) /* before a response is encoded that may not be needed */
         error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
                                  response, message);
@@ -223,7 +290,11 @@ enum error handle_services(struct request *request, struct response *response,
         return error;
     response->send_etag = true;
     response->send_epoch = true;
-    struct all_services_view view = discovery_all_services_view(request_dialect(request));
+    enum dialect dialect = request_dialect(request);
+    bool is_plain = instance_filter_is_plain(&filter) && filter.statuses == STATUSES_ALL;
+    struct all_services_view view = is_plain
+                                        ? discovery_all_services_view(dialect)
+                                        : discovery_all_services_filtered_view(dialect, &filter);
     struct cached_response *cached;
     error = response_cache_get_all(request->engine->responses, &view, request->now, &cached);
     if (!error)
@@ -286,9 +357,8 @@ static enum error list_service(struct request *request, const struct selection *
                                struct json_writer *w)
 {
     enum dialect dialect = request_dialect(request);
-    enum error error =
-        discovery_write_service(request->engine->registry, selection_id(selection), dialect,
-                                selection->all_statuses || request->java, w);
+    enum error error = discovery_write_service(request->engine->registry, selection_id(selection),
+                                               dialect, &selection->filter, w);
     if (error != ERR_SERVICE_NOT_FOUND)
         return error;
     static struct instance *const none[1];
@@ -297,7 +367,8 @@ static enum error list_service(struct request *request, const struct selection *
 }
 
 static enum error lookup_list(struct request *request, const struct discovery_request *discovery,
-                              struct response *response, char message[MESSAGE_BYTES])
+                              const struct instance_filter *filter, struct response *response,
+                              char message[MESSAGE_BYTES])
 {
     size_t count = discovery_request_count(discovery);
     if (count == 0 && request->java) {
@@ -306,7 +377,7 @@ static enum error lookup_list(struct request *request, const struct discovery_re
     }
     struct json_writer w = begin_list(request, response);
     for (size_t i = 0; i < count; i++) {
-        struct selection selection = {0};
+        struct selection selection = {.filter = *filter};
         select_config(discovery, i, &selection);
         enum error error = request_check_read(request, selection_id(&selection), message);
         if (!error)
@@ -330,10 +401,10 @@ static enum error lookup_one(struct request *request, const struct selection *se
                              enum lookup_strategy strategy, struct response *response)
 {
     struct instance *instance = NULL;
+    struct near_counts near;
     enum dialect dialect = request_dialect(request);
-    enum error error =
-        registry_pick(request->engine->registry, selection_id(selection),
-                      selection->all_statuses || request->java, strategy, arc4random(), &instance);
+    enum error error = registry_pick(request->engine->registry, selection_id(selection),
+                                     &selection->filter, strategy, arc4random(), &instance, &near);
     struct json_writer w = jw_to(&response->body, dialect_casing(dialect));
     jw_open(&w, '{');
     jw_name(&w, "success");
@@ -341,15 +412,18 @@ static enum error lookup_one(struct request *request, const struct selection *se
     if (error) {
         char quoted[160];
         char why[256];
+        bool is_plain = instance_filter_is_plain(&selection->filter) &&
+                        selection->filter.statuses == STATUSES_UP;
+        const char *nothing = is_plain ? "no instance is up:" : "no instance matches:";
         text_quote(quoted, sizeof(quoted), selection_id(selection));
-        snprintf(
-            why, sizeof(why), "%s %s",
-            error == ERR_SERVICE_NOT_FOUND ? "no such service:" : "no instance is up:", quoted);
+        snprintf(why, sizeof(why), "%s %s",
+                 error == ERR_SERVICE_NOT_FOUND ? "no such service:" : nothing, quoted);
         jw_name(&w, "message");
         jw_string(&w, why);
         response->outcome = error;
         response->status = request->java ? 200 : 404;
     } else {
+        codec_write_near(&w, &near);
         jw_name(&w, "instance");
         codec_write_instance(&w, dialect, instance);
     }
@@ -362,12 +436,14 @@ static enum error lookup_one(struct request *request, const struct selection *se
 static enum error lookup_query(struct request *request, struct response *response,
                                char message[MESSAGE_BYTES])
 {
-    struct selection selection = {0};
-    struct slice word = {0};
+    struct query query;
+    struct selection selection;
     enum lookup_strategy strategy = LOOKUP_RANDOM;
-    enum error error = read_query(request, &selection, message);
+    enum error error = query_read(
+        request, QUERY_OF_LOOKUP | 1 << QUERY_SERVICE_ID | 1 << QUERY_STRATEGY, &query, message);
+    struct slice word = query.value[QUERY_STRATEGY];
     if (!error)
-        error = request_query(request, "strategy", &word, message);
+        error = read_query(request, &query, &selection, message);
     if (!error)
         error = request_check_read(request, selection_id(&selection), message);
     if (!error)
@@ -385,14 +461,20 @@ static enum error lookup_query(struct request *request, struct response *respons
 static enum error lookup_body(struct request *request, struct response *response,
                               char message[MESSAGE_BYTES])
 {
+    struct query query;
+    struct selection selection;
     struct discovery_request *discovery;
-    enum error error = parse_body(request, &discovery, message);
+    begin_selection(request, &selection);
+    enum error error = query_read(request, QUERY_OF_LOOKUP, &query, message);
+    if (!error)
+        error = read_filter(&query, &selection.filter, message);
+    if (!error)
+        error = parse_body(request, &discovery, message);
     if (error)
         return error;
     if (discovery_request_is_list(discovery)) {
-        error = lookup_list(request, discovery, response, message);
+        error = lookup_list(request, discovery, &selection.filter, response, message);
     } else {
-        struct selection selection = {0};
         select_config(discovery, 0, &selection);
         error = request_check_read(request, selection_id(&selection), message);
         if (!error)

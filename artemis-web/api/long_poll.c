@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "artemis-web/api/known_revision.h"
+#include "artemis-web/query/known_revision.h"
 
 enum {
     QUOTED_BYTES = 160,
@@ -55,34 +55,30 @@ static enum error read_duration(struct slice text, uint64_t *out_ms, char messag
     return refuse(message, "wait: must be like 30s, 500ms or 1m (60s at most)", text);
 }
 
-static enum error read_delta(struct request *request, bool *delta, char message[MESSAGE_BYTES])
+static enum error read_delta(struct slice word, bool *delta, char message[MESSAGE_BYTES])
 {
-    struct slice word = {0};
-    enum error error = request_query(request, "delta", &word, message);
-    if (error || !word.data)
-        return error;
+    if (!word.data)
+        return ERR_NONE;
     *delta = slice_equal(word, SLICE("1")) || slice_equal(word, SLICE("true"));
     if (*delta || slice_equal(word, SLICE("0")) || slice_equal(word, SLICE("false")))
         return ERR_NONE;
     return refuse(message, "delta: must be 1 or 0", word);
 }
 
-enum error long_poll_read(struct request *request, bool takes_delta, struct long_poll_query *get,
-                          char message[MESSAGE_BYTES])
+enum error long_poll_read(const struct request *request, const struct query *query,
+                          struct long_poll_query *get, char message[MESSAGE_BYTES])
 {
-    struct slice wait = {0};
+    struct slice wait = query->value[QUERY_WAIT];
     struct known_revision known = {0};
     *get = (struct long_poll_query){0};
-    enum error error = request_query(request, "wait", &wait, message);
-    if (!error && takes_delta)
-        error = read_delta(request, &get->delta, message);
+    enum error error = read_delta(query->value[QUERY_DELTA], &get->delta, message);
     get->requested = wait.data;
     if (error || !(get->requested || get->delta))
         return error;
     if (get->requested)
         error = read_duration(wait, &get->wait_ms, message);
     if (!error)
-        error = known_revision_from_query(request, &known, message);
+        error = known_revision_from_query(request, query, &known, message);
     get->revision = known.revision;
     get->other_epoch =
         known.other_epoch || known.revision > registry_revision(request->engine->registry);

@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "artemis-web/http/request.h"
+#include "artemis-web/query/query.h"
 
 struct long_poll_query {
     bool requested;   /* the query has `wait` */
@@ -23,9 +23,8 @@ struct long_poll_query {
     uint64_t delta_since; /* the changes after it are enough for a response; 0: they are not */
 };
 
-/* Reads the query; with `takes_delta` also `delta`. Without `wait` the response comes at once.
- * ERR_INVALID_FIELD with *message. */
-MUST_USE enum error long_poll_read(struct request *request, bool takes_delta,
+/* Reads the query. Without `wait` the response comes at once. ERR_INVALID_FIELD with *message. */
+MUST_USE enum error long_poll_read(const struct request *request, const struct query *query,
                                    struct long_poll_query *get, char message[MESSAGE_BYTES]);
 /* Decides how to answer with a response of `revision` about a service, or about all services (empty
  * id). If that is not newer than the query's revision, the response becomes a long poll or 304.

@@ -92,6 +92,36 @@ enum error request_query(struct request *request, const char *snake_name, struct
     return ERR_NONE;
 }
 
+struct visit {
+    request_visit_argument *argument;
+    void *context;
+};
+
+static enum MHD_Result visit_argument(void *context, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_size, const char *value, size_t value_size)
+{
+    const struct visit *visit = context;
+    (void)kind;
+    return visit->argument(visit->context, (struct slice){name, name_size},
+                           (struct slice){value, value ? value_size : 0})
+               ? MHD_YES
+               : MHD_NO;
+}
+
+void request_each_argument(const struct request *request, request_visit_argument *visit,
+                           void *context)
+{
+    const struct framing *header = request->header;
+    struct visit each = {visit, context};
+    if (header->arguments == 1)
+        (void)visit(context, (struct slice){header->first_argument, header->first_argument_size},
+                    (struct slice){header->first_value,
+                                   header->first_value ? header->first_value_size : 0});
+    else if (header->arguments > 1)
+        (void)MHD_get_connection_values_n(request->mhd, MHD_GET_ARGUMENT_KIND, visit_argument,
+                                          &each);
+}
+
 void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_BYTES])
 {
     char host[INET6_ADDRSTRLEN] = "";

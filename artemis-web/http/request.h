@@ -112,6 +112,11 @@ struct slice request_body(const struct request *request);
  * ERR_INVALID_FIELD when it is no UTF-8 or is given in both spellings. */
 MUST_USE enum error request_query(struct request *request, const char *snake_name,
                                   struct slice *out, char message[MESSAGE_BYTES]);
+/* Calls `visit` for each argument of the query until it returns false. An argument without '=' has
+ * a value without data. */
+typedef bool request_visit_argument(void *context, struct slice name, struct slice value);
+void request_each_argument(const struct request *request, request_visit_argument *visit,
+                           void *context);
 enum { REQUEST_ADDRESS_BYTES = 64 };
 /* Writes the address of a client, "127.0.0.1:4711" or "[::1]:4711"; "" when it is unknown. */
 void request_address_write(struct MHD_Connection *mhd, char out[REQUEST_ADDRESS_BYTES]);

@@ -62,6 +62,7 @@ struct metric_values {
     X("artemis_guard_releases_refused_total",  "counter", releases_refused,               "Releases of guards refused because the guards of 256 services were released within one lease.ttl_secs.") \
     X("artemis_cached_answers",                "gauge",   registry.cached_responses,      "Responses for single services in the response cache.") \
     X("artemis_cached_answer_bytes",           "gauge",   responses.service_bytes,        "Memory of the cached responses for single services, gzip forms included.") \
+    X("artemis_cached_filtered_bytes",         "gauge",   responses.filtered_bytes,       "Memory of the cached responses to requests with a filter, gzip forms included.") \
     X("artemis_cached_all_services_bytes",     "gauge",   responses.all_services_bytes,   "Memory of the cached responses with all services, gzip forms included.") \
     X("artemis_answers_built_total",           "counter", registry.responses_built,       "Responses for single services encoded because none was cached.") \
     X("artemis_delta_bytes",                   "gauge",   responses.delta_bytes,          "Bytes of the responses with the changes of a service (delta=1), cached or being sent.") \

@@ -52,10 +52,10 @@ static void read_document(struct slice body)
     if (error)
         check_error(error, message);
     struct slice word = {0};
-    bool all;
+    unsigned statuses = 0;
     error = document_text(document, "service_id", &word, message);
     if (!error)
-        error = discovery_status_filter(word, &all, message);
+        error = discovery_statuses(word, &statuses, message);
     if (error)
         check_error(error, message);
     document_free(document);

@@ -4,13 +4,13 @@
  * the value of Accept-Encoding.
  *
  * A parameter has the same value in either spelling of its name, and is refused in both together.
- * Numbers and durations are those of the text.
+ * Numbers and durations are those of the text. A filter has one text.
  */
 #include <errno.h>
 
-#include "artemis-web/api/known_revision.h"
 #include "artemis-web/api/long_poll.h"
 #include "artemis-web/api/route_table.h"
+#include "artemis-web/query/known_revision.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/support/fake_microhttpd.h"
 
@@ -91,19 +91,18 @@ static void check_spellings(const char *snake_name, const char *camel_name)
     assert(error || slice_equal(value, other));
 }
 
-static void check_version(void)
+static void check_version(const struct query *query)
 {
     char message[MESSAGE_BYTES] = "";
     struct known_revision known = {0};
     struct request request = new_request();
-    enum error error = known_revision_from_query(&request, &known, message);
+    enum error error = known_revision_from_query(&request, query, &known, message);
     if (error) {
         check_message(error, message);
         return;
     }
-    struct slice text = {0};
-    error = request_query(&request, "version", &text, message);
-    assert(!error && known.given == (text.data != NULL));
+    struct slice text = query->value[QUERY_VERSION];
+    assert(known.given == (text.data != NULL));
     if (!known.given)
         return;
     char number[32];
@@ -115,12 +114,12 @@ static void check_version(void)
     assert(strtoull(number, &end, 10) == known.revision && !*end && !errno);
 }
 
-static void check_wait(void)
+static void check_wait(const struct query *query)
 {
     char message[MESSAGE_BYTES] = "";
     struct long_poll_query get;
     struct request request = new_request();
-    enum error error = long_poll_read(&request, true, &get, message);
+    enum error error = long_poll_read(&request, query, &get, message);
     if (error)
         check_message(error, message);
     else
@@ -128,23 +127,70 @@ static void check_wait(void)
                (get.delta || !get.delta_since));
 }
 
-static void check_words(void)
+/* The text of a filter is the same, in whatever order its metadata is given. */
+static void check_filter_key(const struct instance_filter *filter)
+{
+    char key[FILTER_KEY_BYTES_MAX];
+    char other_key[FILTER_KEY_BYTES_MAX];
+    char problem[PROBLEM_BYTES];
+    struct instance_filter other = *filter;
+    other.metadata_count = 0;
+    for (size_t i = filter->metadata_count; i > 0; i--)
+        assert(!instance_filter_add_metadata(&other, filter->metadata[i - 1], problem));
+    size_t size = instance_filter_key(filter, key);
+    assert(size <= sizeof(key) && instance_filter_key(&other, other_key) == size);
+    assert(memcmp(key, other_key, size) == 0);
+}
+
+static void check_filter(const struct query *query)
+{
+    char problem[PROBLEM_BYTES] = "";
+    char message[MESSAGE_BYTES] = "";
+    struct instance_filter filter = {.statuses = STATUSES_UP};
+    enum error error = discovery_statuses(query->value[QUERY_STATUS], &filter.statuses, message);
+    if (error)
+        check_message(error, message);
+    assert(filter.statuses && filter.statuses <= STATUSES_ALL);
+    if (instance_filter_read_id(query->value[QUERY_ZONE], &filter.zone, problem))
+        check_message(ERR_INVALID_FIELD, problem);
+    if (instance_filter_read_near(query->value[QUERY_NEAR], &filter, problem))
+        check_message(ERR_INVALID_FIELD, problem);
+    else
+        assert(filter.near_region.size + 1 + filter.near_zone.size ==
+               query->value[QUERY_NEAR].size);
+    for (size_t i = 0; i < query->metadata_count; i++)
+        if (instance_filter_add_metadata(&filter, query->metadata[i], problem))
+            check_message(ERR_INVALID_FIELD, problem);
+    check_filter_key(&filter);
+}
+
+static void check_strategy(const struct query *query)
 {
     char message[MESSAGE_BYTES] = "";
-    struct slice status = {0};
-    struct slice strategy = {0};
-    struct request request = new_request();
-    bool all;
     enum lookup_strategy chosen;
-    if (request_query(&request, "status", &status, message) ||
-        request_query(&request, "strategy", &strategy, message))
+    enum error error = discovery_strategy(query->value[QUERY_STRATEGY], &chosen, message);
+    if (error)
+        check_message(error, message);
+}
+
+static void check_query(void)
+{
+    char message[MESSAGE_BYTES] = "";
+    struct query query;
+    struct request request = new_request();
+    enum error error = query_read(&request, (1u << QUERY_NAMES) - 1, &query, message);
+    if (error) {
+        check_message(error, message);
         return;
-    enum error error = discovery_status_filter(status, &all, message);
-    if (error)
-        check_message(error, message);
-    error = discovery_strategy(strategy, &chosen, message);
-    if (error)
-        check_message(error, message);
+    }
+    for (enum query_name each = 0; each < QUERY_META; each++)
+        assert(!query.value[each].data || text_is_utf8(query.value[each]));
+    check_version(&query);
+    check_wait(&query);
+    check_filter(&query);
+    check_strategy(&query);
+    request = new_request();
+    assert(library.count == 0 || query_read(&request, 0, &query, message));
 }
 
 static void check_accept_encoding(char *line)
@@ -176,9 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     decode(path);
     check_route(path);
-    check_version();
-    check_wait();
-    check_words();
+    check_query();
     check_spellings("service_id", "serviceId");
     check_spellings("region_id", "regionId");
     check_spellings("dry_run", "dryRun");

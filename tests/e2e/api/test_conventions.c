@@ -432,7 +432,7 @@ static void query_is_percent_decoded(void **state)
     struct http *http = ((struct fixture *)*state)->http;
     call_register(http, "a b&c/d", "i1");
     struct http_response *response =
-        http_get(http, "/api/discovery/service?x=1&service%%5fid=a%%20b%%26c%%2Fd&y");
+        http_get(http, "/api/discovery/service?zone_id=1&service%%5fid=a%%20b%%26c%%2Fd&region_id");
     check_json(response, "service.service_id", "'a b&c/d'");
 }
 

@@ -360,7 +360,7 @@ static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
         {"", "service_id: is required"},
         {"?service_id=", "service_id: "},
         {"?service_id=a&strategy=nearest", "strategy: must be random or round-robin, is "},
-        {"?service_id=a&status=down", "status: must be up or all, is "},
+        {"?service_id=a&status=gone", "status: must be all, or some of up, "},
         {"?service_id=a&serviceId=b", "service_id: is given twice"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

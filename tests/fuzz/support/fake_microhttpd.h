@@ -50,6 +50,23 @@ enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
     return MHD_NO;
 }
 
+int MHD_get_connection_values_n(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+                                MHD_KeyValueIteratorN iterator, void *context)
+{
+    int count = 0;
+    (void)connection;
+    for (size_t i = 0; i < library.count; i++) {
+        const struct field *field = &library.fields[i];
+        if (field->kind != kind)
+            continue;
+        count++;
+        if (iterator(context, kind, field->name, strlen(field->name), field->value, field->size) !=
+            MHD_YES)
+            break;
+    }
+    return count;
+}
+
 /* What the pass over the header has kept of the fields. */
 static struct framing *library_header(void)
 {

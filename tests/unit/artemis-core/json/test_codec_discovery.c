@@ -51,11 +51,11 @@ static void check_rejected(const char *body, enum error expected, const char *ex
 }
 
 static void check_config(const struct discovery_request *request, size_t index, const char *service,
-                         bool all_statuses)
+                         unsigned statuses)
 {
     struct discovery_config config = discovery_request_config(request, index);
     assert_true(slice_equal(config.service_id, slice_of(service)));
-    assert_int_equal(config.all_statuses, all_statuses);
+    assert_int_equal(config.statuses, statuses);
 }
 
 static void single_config(void **state)
@@ -65,23 +65,23 @@ static void single_config(void **state)
         const char *body;
         bool camel;
         const char *service;
-        bool all_statuses;
+        unsigned statuses;
     } cases[] = {
-        {"{'discovery_config':{'service_id':'s'}}", false, "s", false},
-        {"{'discoveryConfig':{'serviceId':'S'}}", true, "S", false}, /* as sent */
-        {"{'discovery_config':{'serviceId':'s'}}", true, "s", false},
-        {"{'discovery_config':{'service_id':'s','region_id':'r','zone_id':5}}", false, "s", false},
-        {"{'discovery_config':{'service_id':'s','status':'all'}}", false, "s", true},
-        {"{'discovery_config':{'service_id':'s','status':'up'}}", false, "s", false},
-        {"{'discovery_config':{'service_id':'s','status':''}}", false, "s", false},
+        {"{'discovery_config':{'service_id':'s'}}", false, "s", 0},
+        {"{'discoveryConfig':{'serviceId':'S'}}", true, "S", 0}, /* as sent */
+        {"{'discovery_config':{'serviceId':'s'}}", true, "s", 0},
+        {"{'discovery_config':{'service_id':'s','region_id':'r','zone_id':5}}", false, "s", 0},
+        {"{'discovery_config':{'service_id':'s','status':'all'}}", false, "s", STATUSES_ALL},
+        {"{'discovery_config':{'service_id':'s','status':'up'}}", false, "s", STATUSES_UP},
+        {"{'discovery_config':{'service_id':'s','status':''}}", false, "s", 0},
         {"{'discovery_config':{'service_id':'s','status':null},'discovery_configs':null}", false,
-         "s", false},
+         "s", 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct discovery_request *request = parsed(cases[i].body, cases[i].camel);
         assert_false(discovery_request_is_list(request));
         assert_int_equal(discovery_request_count(request), 1);
-        check_config(request, 0, cases[i].service, cases[i].all_statuses);
+        check_config(request, 0, cases[i].service, cases[i].statuses);
         assert_int_equal(discovery_request_strategy(request), LOOKUP_RANDOM);
         discovery_request_free(request);
     }
@@ -96,9 +96,9 @@ static void list_of_configs_in_order(void **state)
                false);
     assert_true(discovery_request_is_list(request));
     assert_int_equal(discovery_request_count(request), 3);
-    check_config(request, 0, "b", false);
-    check_config(request, 1, "a", true);
-    check_config(request, 2, "b", false);
+    check_config(request, 0, "b", 0);
+    check_config(request, 1, "a", STATUSES_ALL);
+    check_config(request, 2, "b", 0);
     discovery_request_free(request);
 }
 
@@ -110,7 +110,7 @@ static void list_as_java_sends_it(void **state)
                "'discoveryData':null}],'regionId':'lab','zoneId':'zone1'}",
                true);
     assert_int_equal(discovery_request_count(request), 1);
-    check_config(request, 0, "s", false);
+    check_config(request, 0, "s", 0);
     discovery_request_free(request);
 }
 
@@ -218,30 +218,36 @@ static void invalid_members_are_named_in_camel_case(void **state)
 static void status_that_is_not_a_filter(void **state)
 {
     (void)state;
-    check_rejected("{'discovery_config':{'service_id':'s','status':'down'}}", ERR_INVALID_FIELD,
-                   "discovery_config.status: must be up or all, is 'down'", false);
+    check_rejected(
+        "{'discovery_config':{'service_id':'s','status':'gone'}}", ERR_INVALID_FIELD,
+        "discovery_config.status: must be all, or some of up, starting, down, unhealthy and "
+        "unknown with commas between, is 'gone'",
+        false);
     check_rejected("{'discovery_configs':[{'service_id':'s'},{'service_id':'s','status':'UP'}]}",
-                   ERR_INVALID_FIELD, "discovery_configs[1].status: must be up or all, is 'UP'",
+                   ERR_INVALID_FIELD,
+                   "discovery_configs[1].status: must be all, or some of up, starting, down, "
+                   "unhealthy and unknown with commas between, is 'UP'",
                    false);
     check_rejected("{'discovery_config':{'service_id':'s','status':7}}", ERR_INVALID_FIELD,
                    "discovery_config.status: must be a string, is 7", false);
 }
 
-static void status_filter_of_a_query(void **state)
+static void statuses_of_a_query(void **state)
 {
     (void)state;
     char message[MESSAGE_BYTES] = "";
-    bool all = true;
-    assert_int_equal(discovery_status_filter(SLICE("up"), &all, message), ERR_NONE);
-    assert_false(all);
-    assert_int_equal(discovery_status_filter(SLICE("all"), &all, message), ERR_NONE);
-    assert_true(all);
-    assert_int_equal(discovery_status_filter((struct slice){0}, &all, message), ERR_NONE);
-    assert_false(all);
-    all = true;
-    assert_int_equal(discovery_status_filter(SLICE("down"), &all, message), ERR_INVALID_FIELD);
-    assert_true(all);
-    assert_string_equal(message, "status: must be up or all, is \"down\"");
+    unsigned statuses = STATUSES_UP;
+    assert_int_equal(discovery_statuses(SLICE("all"), &statuses, message), ERR_NONE);
+    assert_int_equal(statuses, STATUSES_ALL);
+    assert_int_equal(discovery_statuses((struct slice){0}, &statuses, message), ERR_NONE);
+    assert_int_equal(statuses, STATUSES_ALL);
+    assert_int_equal(discovery_statuses(SLICE("up"), &statuses, message), ERR_NONE);
+    assert_int_equal(statuses, STATUSES_UP);
+    assert_int_equal(discovery_statuses(SLICE("gone"), &statuses, message), ERR_INVALID_FIELD);
+    assert_int_equal(statuses, STATUSES_UP);
+    assert_string_equal(message,
+                        "status: must be all, or some of up, starting, down, unhealthy and "
+                        "unknown with commas between, is \"gone\"");
 }
 
 static void strategy_that_is_unknown(void **state)
@@ -283,7 +289,7 @@ int main(void)
         cmocka_unit_test(service_id_missing_or_wrong),
         cmocka_unit_test(invalid_members_are_named_in_camel_case),
         cmocka_unit_test(status_that_is_not_a_filter),
-        cmocka_unit_test(status_filter_of_a_query),
+        cmocka_unit_test(statuses_of_a_query),
         cmocka_unit_test(strategy_that_is_unknown),
         cmocka_unit_test(list_of_10000_and_one_more),
     };

@@ -334,7 +334,8 @@ static void cache(const char *id, unsigned view, uint64_t used_ms)
     response->used_ms = used_ms;
     assert_true(cached_response_put(response, &cache_budget));
     cached_response_unref(response); /* the shard has the other reference */
-    shard_cache_response(&shard, find_service(id), view, response);
+    response->view = view;
+    shard_cache_response(&shard, find_service(id), response);
 }
 
 static void new_version_drops_the_cached_responses_of_its_service_alone(void **state)

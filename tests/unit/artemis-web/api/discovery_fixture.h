@@ -73,6 +73,21 @@ static inline enum error get_services(struct registry *registry, enum dialect di
     return response_cache_get_all(open_cache(registry), &view, now, out);
 }
 
+static inline const struct instance_filter *plain_filter(bool all_statuses)
+{
+    static const struct instance_filter filters[] = {{.statuses = STATUSES_UP},
+                                                     {.statuses = STATUSES_ALL}};
+    return &filters[all_statuses];
+}
+
+static inline enum error pick_plain(struct registry *registry, struct slice id, bool all_statuses,
+                                    enum lookup_strategy strategy, uint32_t random,
+                                    struct instance **out)
+{
+    struct near_counts near;
+    return registry_pick(registry, id, plain_filter(all_statuses), strategy, random, out, &near);
+}
+
 static inline json_t *parse_body(struct slice body)
 {
     json_error_t error;

@@ -333,8 +333,9 @@ static void written_service_is_that_of_its_response(void **state)
     for (int all = 0; all < 2; all++) {
         text_clear(&text);
         w = jw_to(&text, CASING_SNAKE);
-        assert_int_equal(discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, all, &w),
-                         ERR_NONE);
+        assert_int_equal(
+            discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, plain_filter(all), &w),
+            ERR_NONE);
         json_t *part = parse_body((struct slice){text.data, text.size});
         json_t *whole = read_response(ask_for(registry, "s", DIALECT_SNAKE, all, at_ms(0)));
         assert_true(json_equal(part, json_object_get(whole, "service")));
@@ -349,8 +350,9 @@ static void unknown_service_is_not_written(void **state)
     (void)state;
     struct text text = {0};
     struct json_writer w = jw_to(&text, CASING_SNAKE);
-    assert_int_equal(discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, true, &w),
-                     ERR_SERVICE_NOT_FOUND);
+    assert_int_equal(
+        discovery_write_service(registry, SLICE("s"), DIALECT_SNAKE, plain_filter(true), &w),
+        ERR_SERVICE_NOT_FOUND);
     assert_int_equal(text.size, 0);
     text_free(&text);
 }
@@ -383,8 +385,8 @@ static void evicted_instance_is_in_no_view(void **state)
         }
     }
     for (uint32_t random = 0; random < 4; random++) {
-        assert_int_equal(
-            registry_pick(registry, SLICE("s"), true, LOOKUP_RANDOM, random, &instance), ERR_NONE);
+        assert_int_equal(pick_plain(registry, SLICE("s"), true, LOOKUP_RANDOM, random, &instance),
+                         ERR_NONE);
         assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("b")));
         instance_unref(instance);
     }

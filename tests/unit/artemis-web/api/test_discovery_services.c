@@ -182,7 +182,7 @@ static void services_unused_for_long_are_freed(void **state)
 static enum error pick(enum lookup_strategy strategy, uint32_t random, bool all, char *id)
 {
     struct instance *instance = NULL;
-    enum error error = registry_pick(registry, SLICE("s"), all, strategy, random, &instance);
+    enum error error = pick_plain(registry, SLICE("s"), all, strategy, random, &instance);
     *id = error ? '-' : *instance_text(instance, FIELD_INSTANCE).data;
     instance_unref(instance);
     return error;
@@ -330,7 +330,7 @@ static void picked_instance_outlives_its_record(void **state)
     (void)state;
     struct instance *instance = NULL;
     put(registry, "s", "a", at_ms(0));
-    assert_int_equal(registry_pick(registry, SLICE("s"), false, LOOKUP_ROUND_ROBIN, 0, &instance),
+    assert_int_equal(pick_plain(registry, SLICE("s"), false, LOOKUP_ROUND_ROBIN, 0, &instance),
                      ERR_NONE);
     take_out(registry, "s", "a", at_ms(0));
     assert_true(slice_equal(instance_text(instance, FIELD_INSTANCE), SLICE("a")));

@@ -39,7 +39,7 @@ static void parts_are_the_whole(void **state)
         struct service_view view = discovery_service_view(dialect, true);
         struct registry_members members = members_of(registry, "s");
         struct text whole = {0};
-        view.encode(view.context, SLICE("s"), &members, &whole);
+        view.encode(&view, SLICE("s"), &members, &whole);
         registry_members_free(&members);
         assert_non_null(response->large);
         assert_int_equal(response->revision, revision_of(registry, "s"));

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How `?version=N&wait=30s` is read, and which response it gets. The query is a table of the test,
- * in place of libmicrohttpd's.
+ * How `?version=N&wait=30s` is read, and which response it gets. The query is read already.
  */
 #include "artemis-web/api/long_poll.h"
 
-#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,48 +11,24 @@
 #include "artemis-web/push/push_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
-struct query {
+struct parameters {
     const char *version, *wait, *run; /* NULL: not there */
 };
 
-static struct query query;
 static struct config config;
 static struct engine engine = {.config = &config, .epoch = "run0"};
 static struct push push = {.clients_max = 2};
 
-/* Only queries with several arguments are looked up. */
-enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *connection,
-                                              enum MHD_ValueKind kind, const char *key,
-                                              size_t key_size, const char **value, size_t *size)
+static struct slice value_of(const char *text)
 {
-    const struct {
-        const char *name, *value;
-    } entries[] = {{"version", query.version}, {"wait", query.wait}, {"run", query.run}};
-    (void)connection;
-    assert_int_equal(kind, MHD_GET_ARGUMENT_KIND);
-    for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
-        if (strlen(entries[i].name) != key_size || memcmp(entries[i].name, key, key_size) != 0 ||
-            !entries[i].value)
-            continue;
-        *value = entries[i].value;
-        *size = strlen(entries[i].value);
-        return MHD_YES;
-    }
-    return MHD_NO;
+    return text ? slice_of(text) : (struct slice){0};
 }
 
-static struct framing *parse_query(struct query of)
+static struct query parse(struct parameters of)
 {
-    static struct framing header;
-    query = of;
-    framing_begin(&header, "/");
-    if (of.wait)
-        framing_add_argument(&header, SLICE("wait"), slice_of(of.wait));
-    if (of.version)
-        framing_add_argument(&header, SLICE("version"), slice_of(of.version));
-    if (of.run)
-        framing_add_argument(&header, SLICE("run"), slice_of(of.run));
-    return &header;
+    return (struct query){.value = {[QUERY_WAIT] = value_of(of.wait),
+                                    [QUERY_VERSION] = value_of(of.version),
+                                    [QUERY_RUN] = value_of(of.run)}};
 }
 
 static int set_up(void **state)
@@ -78,24 +52,24 @@ static struct request make_request(void)
     return (struct request){.engine = &engine, .push = &push, .is_get = true, .now = at_ms(0)};
 }
 
-static struct long_poll_query read_query(struct query of)
+static struct long_poll_query read_query(struct parameters of)
 {
     struct request request = make_request();
     struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
-    request.header = parse_query(of);
-    assert_int_equal(long_poll_read(&request, true, &get, message), ERR_NONE);
+    const struct query query = parse(of);
+    assert_int_equal(long_poll_read(&request, &query, &get, message), ERR_NONE);
     assert_string_equal(message, "");
     return get;
 }
 
-static void check_refused(struct query of, const char *expected)
+static void check_refused(struct parameters of, const char *expected)
 {
     struct request request = make_request();
     struct long_poll_query get;
     char message[MESSAGE_BYTES] = "";
-    request.header = parse_query(of);
-    assert_int_equal(long_poll_read(&request, true, &get, message), ERR_INVALID_FIELD);
+    const struct query query = parse(of);
+    assert_int_equal(long_poll_read(&request, &query, &get, message), ERR_INVALID_FIELD);
     assert_string_equal(message, expected);
 }
 
@@ -127,7 +101,7 @@ static void duration_is_in_ms_s_or_m_and_at_most_a_minute(void **state)
         {"9999999999999999999m", 60000}, /* as many digits as are read */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct long_poll_query get = read_query((struct query){.wait = cases[i].wait});
+        struct long_poll_query get = read_query((struct parameters){.wait = cases[i].wait});
         assert_true(get.requested);
         assert_int_equal(get.wait_ms, cases[i].ms);
     }
@@ -143,30 +117,31 @@ static void invalid_duration_is_refused(void **state)
         char expected[128];
         snprintf(expected, sizeof(expected),
                  "wait: must be like 30s, 500ms or 1m (60s at most), is \"%s\"", waits[i]);
-        check_refused((struct query){.wait = waits[i]}, expected);
+        check_refused((struct parameters){.wait = waits[i]}, expected);
     }
 }
 
 static void version_is_a_number(void **state)
 {
     (void)state;
-    assert_int_equal(read_query((struct query){.wait = "1s"}).revision, 0);
-    assert_int_equal(read_query((struct query){.wait = "1s", .version = "0"}).revision, 0);
-    assert_int_equal(read_query((struct query){.wait = "1s", .version = "17"}).revision, 17);
-    check_refused((struct query){.wait = "1s", .version = ""},
+    assert_int_equal(read_query((struct parameters){.wait = "1s"}).revision, 0);
+    assert_int_equal(read_query((struct parameters){.wait = "1s", .version = "0"}).revision, 0);
+    assert_int_equal(read_query((struct parameters){.wait = "1s", .version = "17"}).revision, 17);
+    check_refused((struct parameters){.wait = "1s", .version = ""},
                   "version: must be an integer from 0, is \"\"");
-    check_refused((struct query){.wait = "1s", .version = "-1"},
+    check_refused((struct parameters){.wait = "1s", .version = "-1"},
                   "version: must be an integer from 0, is \"-1\"");
-    check_refused((struct query){.wait = "1s", .version = "1 "},
+    check_refused((struct parameters){.wait = "1s", .version = "1 "},
                   "version: must be an integer from 0, is \"1 \"");
-    check_refused((struct query){.wait = "1s", .version = "18446744073709551616"},
+    check_refused((struct parameters){.wait = "1s", .version = "18446744073709551616"},
                   "version: must be an integer from 0, is \"18446744073709551616\"");
 }
 
 static void query_without_wait_is_no_long_poll(void **state)
 {
     (void)state;
-    struct long_poll_query get = read_query((struct query){.version = "nonsense", .run = "other"});
+    struct long_poll_query get =
+        read_query((struct parameters){.version = "nonsense", .run = "other"});
     assert_false(get.requested);
     assert_false(get.other_epoch);
 }
@@ -179,14 +154,14 @@ static void version_of_another_epoch_is_detected(void **state)
     uint64_t version = registry_revision(engine.registry);
     snprintf(now, sizeof(now), "%llu", (unsigned long long)version);
     snprintf(later, sizeof(later), "%llu", (unsigned long long)version + 1);
-    assert_false(read_query((struct query){.wait = "1s", .version = now}).other_epoch);
-    assert_false(read_query((struct query){now, "1s", "run0"}).other_epoch);
-    assert_false(read_query((struct query){now, "1s", ""}).other_epoch);
-    assert_true(read_query((struct query){now, "1s", "run1"}).other_epoch);
-    assert_true(read_query((struct query){now, "1s", "run"}).other_epoch);
-    assert_true(read_query((struct query){.wait = "1s", .version = later}).other_epoch);
-    assert_true(
-        read_query((struct query){.wait = "1s", .version = "9999999999999999999"}).other_epoch);
+    assert_false(read_query((struct parameters){.wait = "1s", .version = now}).other_epoch);
+    assert_false(read_query((struct parameters){now, "1s", "run0"}).other_epoch);
+    assert_false(read_query((struct parameters){now, "1s", ""}).other_epoch);
+    assert_true(read_query((struct parameters){now, "1s", "run1"}).other_epoch);
+    assert_true(read_query((struct parameters){now, "1s", "run"}).other_epoch);
+    assert_true(read_query((struct parameters){.wait = "1s", .version = later}).other_epoch);
+    assert_true(read_query((struct parameters){.wait = "1s", .version = "9999999999999999999"})
+                    .other_epoch);
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */

@@ -259,8 +259,8 @@ static void do_pick(unsigned service)
 {
     struct instance *instance = NULL;
     enum lookup_strategy strategy = random_below(&seed, 2) ? LOOKUP_RANDOM : LOOKUP_ROUND_ROBIN;
-    enum error error = registry_pick(registry, slice_of(service_names[service]), false, strategy,
-                                     (uint32_t)next_random(&seed), &instance);
+    enum error error = pick_plain(registry, slice_of(service_names[service]), false, strategy,
+                                  (uint32_t)next_random(&seed), &instance);
     bool any_is_up = false;
     bool is_one_of_them = false;
     for (unsigned id = 0; id < IDS; id++) {

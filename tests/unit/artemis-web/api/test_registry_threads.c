@@ -295,7 +295,7 @@ static void look_around(uint64_t *seed)
     registry_each_guard(registry, moment_now(), look_at_guard, &seen);
     enum error error = registry_each_lease(registry, service, moment_now(), look_at_lease, &seen);
     assert(error == ERR_NONE || error == ERR_SERVICE_NOT_FOUND);
-    if (registry_pick(registry, service, false, LOOKUP_ROUND_ROBIN, 0, &instance) == ERR_NONE)
+    if (pick_plain(registry, service, false, LOOKUP_ROUND_ROBIN, 0, &instance) == ERR_NONE)
         instance_unref(instance);
 }
 

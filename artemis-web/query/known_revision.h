@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "artemis-web/http/request.h"
+#include "artemis-web/query/query.h"
 
 struct known_revision {
     bool given; /* there is a `version` */
@@ -18,7 +18,9 @@ struct known_revision {
 };
 
 /* Both add to *known, which begins as zero. ERR_INVALID_FIELD with *message. */
-MUST_USE enum error known_revision_from_query(struct request *request, struct known_revision *known,
+MUST_USE enum error known_revision_from_query(const struct request *request,
+                                              const struct query *query,
+                                              struct known_revision *known,
                                               char message[MESSAGE_BYTES]);
 MUST_USE enum error known_revision_from_body(struct request *request, struct document *document,
                                              struct known_revision *known,

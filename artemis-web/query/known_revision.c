@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/api/known_revision.h"
+#include "artemis-web/query/known_revision.h"
 
 #include <stdio.h>
 
@@ -11,16 +11,11 @@ static bool is_other_epoch(const struct request *request, struct slice run)
     return run.size && !slice_equal(run, slice_of(request->engine->epoch));
 }
 
-enum error known_revision_from_query(struct request *request, struct known_revision *known,
-                                     char message[MESSAGE_BYTES])
+enum error known_revision_from_query(const struct request *request, const struct query *query,
+                                     struct known_revision *known, char message[MESSAGE_BYTES])
 {
-    struct slice version = {0};
-    struct slice run = {0};
-    enum error error = request_query(request, "version", &version, message);
-    if (!error)
-        error = request_query(request, "run", &run, message);
-    if (error)
-        return error;
+    struct slice version = query->value[QUERY_VERSION];
+    struct slice run = query->value[QUERY_RUN];
     known->names_epoch |= run.size > 0;
     known->other_epoch |= is_other_epoch(request, run);
     if (!version.data)
