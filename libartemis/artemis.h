@@ -263,6 +263,12 @@ struct artemis_service {
     /* The service was not being kept up to date when it was returned: see
      * artemis_service_age_ms. */
     bool stale;
+
+    /* Of a filter with a near place: how many of the instances are in that zone, in other zones of
+     * its region, and elsewhere. They are listed in this order. Otherwise 0. */
+    struct {
+        size_t zone, region, beyond;
+    } near;
 };
 
 /* Returns the instances of a service with status "up"; "*" means all services. The first call asks
@@ -279,6 +285,29 @@ ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_discover_all(struct artemis_client *client, const char *service_id, int timeout_ms,
                      const struct artemis_service **service, struct artemis_problem *problem);
 
+/* Which instances a call is about. An instance must match all that is given; NULL, "" and 0 mean
+ * any. The client selects from what servers send it. */
+struct artemis_filter {
+    const char *region_id;
+    const char *zone_id;
+    const struct artemis_metadata *metadata; /* it must have all of them; at most 8 */
+    size_t metadata_count;
+    /* Statuses with commas between, such as "up,starting", or "all". NULL: the instances that are
+     * up; for artemis_watch_filtered: all. */
+    const char *status;
+    /* The instances of this zone come first, then those of other zones of this region, then the
+     * others. Both or none. Watches ignore it. */
+    const char *near_region_id;
+    const char *near_zone_id;
+    const void *reserved[4];
+};
+
+/* As artemis_discover, with the instances that match the filter. */
+ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
+artemis_discover_filtered(struct artemis_client *client, const char *service_id,
+                          const struct artemis_filter *filter, int timeout_ms,
+                          const struct artemis_service **service, struct artemis_problem *problem);
+
 /* Returns another reference to the service, to be freed too. */
 ARTEMIS_API const struct artemis_service *
 artemis_service_ref(const struct artemis_service *service);
@@ -292,8 +321,8 @@ ARTEMIS_API int64_t artemis_service_age_ms(const struct artemis_service *service
 enum artemis_pick { ARTEMIS_ROUND_ROBIN, ARTEMIS_RANDOM };
 
 /* Returns one instance, which is valid as long as the service is; NULL if the service has no
- * instances: callers must check. Round robin is shared by all threads, and continues when the
- * service changes. */
+ * instances: callers must check. With a near place it is one of the nearest. Round robin is shared
+ * by all threads, and continues when the service changes. */
 ARTEMIS_API const struct artemis_instance *artemis_pick(const struct artemis_service *service,
                                                         enum artemis_pick how);
 
@@ -328,6 +357,14 @@ ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
 artemis_watch(struct artemis_client *client, const char *service_id, unsigned flags,
               artemis_change_fn *callback, void *context, int timeout_ms,
               struct artemis_watch **watch, struct artemis_problem *problem);
+
+/* As artemis_watch, for the instances that match the filter: one that begins to match is reported
+ * as ARTEMIS_NEW, one that does not match any more as ARTEMIS_DELETE. */
+ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error
+artemis_watch_filtered(struct artemis_client *client, const char *service_id,
+                       const struct artemis_filter *filter, unsigned flags,
+                       artemis_change_fn *callback, void *context, int timeout_ms,
+                       struct artemis_watch **watch, struct artemis_problem *problem);
 
 /* Ends the watch. When it returns, the callback does not run and is not called again; called in the
  * callback itself, it does not wait for its end. NULL is allowed. The caller must not hold a lock

@@ -3,6 +3,7 @@
 
 #include "artemis/call/call_request.h"
 #include "artemis/call/server_call.h"
+#include "artemis/filter/filter_args.h"
 #include "artemis/terminal/args.h"
 #include "artemis/terminal/terminal_text.h"
 
@@ -14,6 +15,8 @@ static const struct args_option options[] = {
      .value = "S",
      .description = "random or round-robin",
      .default_value = "random"},
+    FILTER_OPTIONS,
+    NEAR_OPTION,
     CALL_OPTIONS,
     {.name = NULL},
 };
@@ -22,8 +25,9 @@ static const struct args_command command = {
     .name = "lookup",
     .usage = {"lookup SERVICE [options]"},
     .about = "Prints the URL of one instance of a service that is up. The server picks it: at\n"
-             "random, or in turn (round-robin).\n",
+             "random, or in turn (round-robin). With --near, one of the nearest.\n",
     .example = "artemis lookup orders --strategy round-robin\n"
+               "artemis lookup orders --near eu-1/eu-1a --meta version=3\n"
                "curl \"$(artemis lookup orders)/health\"\n",
     .positionals = {"SERVICE"},
     .options = options,
@@ -38,11 +42,16 @@ static int look_up(const struct args *args)
                  *strategy ? strategy : "empty");
         return args_usage_error(&command, problem);
     }
+    char problem[ARGS_PROBLEM_MAX];
+    struct instance_filter filter;
+    if (filter_args_read(args, true, &filter, problem))
+        return args_usage_error(&command, problem);
     struct text path = {0};
     text_append_string(&path, "/api/discovery/lookup?strategy=");
     text_append_string(&path, strategy);
     text_append_string(&path, "&service_id=");
     call_request_escape(&path, args->positionals[0]);
+    filter_args_append(args, true, &path);
     const struct call_request request = {.path = text_string(&path), .data = "instance"};
     struct server_call_result result;
     if (text_failed(&path))

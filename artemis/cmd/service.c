@@ -3,6 +3,7 @@
 
 #include "artemis/call/call_request.h"
 #include "artemis/call/server_call.h"
+#include "artemis/filter/filter_args.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
 #include "artemis/terminal/args.h"
@@ -12,6 +13,8 @@
 static const struct args_option options[] = {
     {.name = "wide", .description = "show protocol, weight, machine and metadata, too"},
     {.name = "all", .description = "list instances of every status, not only those that are up"},
+    FILTER_OPTIONS,
+    NEAR_OPTION,
     CALL_OPTIONS,
     {.name = NULL},
 };
@@ -20,43 +23,50 @@ static const struct args_command command = {
     .name = "service",
     .usage = {"service NAME [options]"},
     .about = "Lists the instances of one service that are up, with the address of each. A\n"
-             "terminal of 120 columns or more shows the wide list.\n",
-    .example = "artemis service orders --all\n",
+             "terminal of 120 columns or more shows the wide list. With --near, the last line\n"
+             "says how many are in the zone, elsewhere in the region, and beyond.\n",
+    .example = "artemis service orders --all\n"
+               "artemis service orders --near eu-1/eu-1a --meta version=3\n",
     .positionals = {"NAME"},
     .options = options,
 };
 
-int command_service(int argc, char **argv)
+static int list(const struct args *args)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
-    const char *name = args.positionals[0];
+    char problem[ARGS_PROBLEM_MAX] = "--all and --status exclude each other";
+    const char *name = args->positionals[0];
+    struct instance_filter filter;
+    if ((args_has(args, "all") && args_has(args, "status")) ||
+        filter_args_read(args, true, &filter, problem))
+        return args_usage_error(&command, problem);
     const struct service_view view = {
         .service = name,
-        .all = args_has(&args, "all"),
-        .wide = args_has(&args, "wide"),
+        .all = args_has(args, "all"),
+        .filtered = !instance_filter_is_plain(&filter) || args_has(args, "status"),
+        .wide = args_has(args, "wide"),
         .columns_max = table_width_of(stdout),
     };
     struct text path = {0};
     call_request_service_path(name, view.all, &path);
+    filter_args_append(args, true, &path);
     const struct call_request request = {
         .path = text_string(&path),
         .data = "service.instances",
     };
-    if (text_failed(&path)) {
-        exit_code = server_call_no_memory();
-        goto out;
-    }
     struct server_call_result result;
-    server_call_run(&args, &request, &result);
-    exit_code = server_call_report(&args, &result);
-    if (server_call_prints_text(&args, &result))
+    if (text_failed(&path))
+        server_call_set_no_memory(&result);
+    else
+        server_call_run(args, &request, &result);
+    text_free(&path);
+    int exit_code = server_call_report(args, &result);
+    if (server_call_prints_text(args, &result))
         view_service(result.root, &view, stdout);
     server_call_result_free(&result);
-out:
-    text_free(&path);
-    args_free(&args);
     return exit_code;
+}
+
+int command_service(int argc, char **argv)
+{
+    return args_run(&command, argc, argv, list);
 }

@@ -3,6 +3,7 @@
 
 #include "artemis/call/server_call.h"
 #include "artemis/cmd/watch.h"
+#include "artemis/filter/filter_args.h"
 #include "artemis/output/table.h"
 #include "artemis/output/view.h"
 #include "artemis/terminal/args.h"
@@ -11,6 +12,7 @@
 
 static const struct args_option options[] = {
     {.name = "watch", .description = "keep running, and show each change"},
+    FILTER_OPTIONS,
     CALL_OPTIONS,
     {.name = NULL},
 };
@@ -22,18 +24,26 @@ static const struct args_command command = {
              "With --watch, runs until SIGINT or SIGTERM: on a terminal it redraws the list\n"
              "at each change; in a pipe it prints the list again, with --json as one document\n"
              "on a line.\n",
-    .example = "artemis services --server http://10.0.0.7:8080\n",
+    .example = "artemis services --server http://10.0.0.7:8080\n"
+               "artemis services --watch --region eu-1 --status up\n",
     .options = options,
 };
 
 static int list(const struct args *args)
 {
+    struct text path = {0};
+    text_append_string(&path, "/api/discovery/services");
+    filter_args_append(args, false, &path);
     const struct call_request request = {
-        .path = "/api/discovery/services",
+        .path = text_string(&path),
         .data = "services",
     };
     struct server_call_result result;
-    server_call_run(args, &request, &result);
+    if (text_failed(&path))
+        server_call_set_no_memory(&result);
+    else
+        server_call_run(args, &request, &result);
+    text_free(&path);
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result) &&
         view_services(result.root, stdout, table_width_of(stdout)))
@@ -42,13 +52,16 @@ static int list(const struct args *args)
     return exit_code;
 }
 
+static int run(const struct args *args)
+{
+    char problem[ARGS_PROBLEM_MAX];
+    struct instance_filter filter;
+    if (filter_args_read(args, false, &filter, problem))
+        return args_usage_error(&command, problem);
+    return args_has(args, "watch") ? watch_services(args) : list(args);
+}
+
 int command_services(int argc, char **argv)
 {
-    struct args args;
-    int exit_code = 0;
-    if (!args_start(&args, &command, argc, argv, &exit_code))
-        return exit_code;
-    exit_code = args_has(&args, "watch") ? watch_services(&args) : list(&args);
-    args_free(&args);
-    return exit_code;
+    return args_run(&command, argc, argv, run);
 }

@@ -9,5 +9,6 @@
 
 #include "artemis/terminal/args.h"
 
-/* `args` has SERVER_OPTIONS. Returns an exit code; EXIT_DONE after a signal. */
+/* `args` has SERVER_OPTIONS and FILTER_OPTIONS, which were checked. Returns an exit code; EXIT_DONE
+ * after a signal. */
 int watch_services(const struct args *args);

@@ -168,15 +168,34 @@ static const char *service_cell(const void *rows, size_t row, size_t column, cha
     return call_response_text(instance, fields[column]);
 }
 
+/* How many instances are at each distance from the place of --near. */
+static void print_near(const json_t *near, FILE *out)
+{
+    if (!json_is_object(near))
+        return;
+    fprintf(out,
+            "%" JSON_INTEGER_FORMAT " in the zone, %" JSON_INTEGER_FORMAT
+            " in the region, %" JSON_INTEGER_FORMAT " beyond\n",
+            json_integer_value(json_object_get(near, "zone")),
+            json_integer_value(json_object_get(near, "region")),
+            json_integer_value(json_object_get(near, "beyond")));
+}
+
+static const char *nothing_of(const struct service_view *view)
+{
+    if (view->filtered)
+        return " has no instance that matches\n";
+    return view->all ? " has no instance\n"
+                     : " has no instance that is up; --all lists the others\n";
+}
+
 void view_service(const json_t *root, const struct service_view *view, FILE *out)
 {
-    const json_t *instances =
-        call_response_field(call_response_field(root, "service"), "instances");
+    const json_t *service = call_response_field(root, "service");
+    const json_t *instances = call_response_field(service, "instances");
     if (json_array_size(instances) == 0) {
         terminal_text_print(out, view->service, 0);
-        fputs(view->all ? " has no instance\n"
-                        : " has no instance that is up; --all lists the others\n",
-              out);
+        fputs(nothing_of(view), out);
         return;
     }
     bool wide = view->wide || view->columns_max >= WIDE_TERMINAL;
@@ -188,6 +207,7 @@ void view_service(const json_t *root, const struct service_view *view, FILE *out
         .rows = instances,
     };
     table_print(&table, out, view->columns_max);
+    print_near(call_response_field(service, "near"), out);
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ MUST_USE enum error view_services(const json_t *root, FILE *out, size_t columns_
 struct service_view {
     const char *service;
     bool all;           /* every status was requested; selects the message for an empty list */
+    bool filtered;      /* so does this one: only some instances were requested */
     bool wide;          /* show protocol, machine and metadata; also on a terminal that is wide */
     size_t columns_max; /* width to fit; 0: no limit */
 };

@@ -53,10 +53,16 @@ static enum artemis_error wait_for(struct artemis_client *client, struct service
 
 /* --- discover --------------------------------------------------------------------------------- */
 
+/* What a caller asks for. */
+struct selection {
+    bool only_up;
+    const struct instance_filter *filter; /* NULL: none, and only_up counts */
+};
+
 /* Under the lock. */
-static enum artemis_error lookup(struct artemis_client *client, const char *id, bool only_up,
-                                 int timeout_ms, struct shared_service **service,
-                                 struct artemis_problem *problem)
+static enum artemis_error lookup(struct artemis_client *client, const char *id,
+                                 const struct selection *selection, int timeout_ms,
+                                 struct shared_service **service, struct artemis_problem *problem)
 {
     struct service_cache *cache;
     if (cache_sync_find_or_create(&client->shared.sync, id, &cache))
@@ -68,11 +74,14 @@ static enum artemis_error lookup(struct artemis_client *client, const char *id, 
         error = wait_for(client, cache, is_known, timeout_ms, problem);
     if (error)
         return error;
-    return service_cache_publish(cache, only_up, service) ? problem_no_memory(problem) : ARTEMIS_OK;
+    enum error failure = selection->filter
+                             ? service_cache_publish_filtered(cache, selection->filter, service)
+                             : service_cache_publish(cache, selection->only_up, service);
+    return failure ? problem_no_memory(problem) : ARTEMIS_OK;
 }
 
 static enum artemis_error discover(struct artemis_client *client, const char *service_id,
-                                   bool only_up, int timeout_ms,
+                                   const struct selection *selection, int timeout_ms,
                                    const struct artemis_service **service,
                                    struct artemis_problem *problem)
 {
@@ -86,7 +95,7 @@ static enum artemis_error discover(struct artemis_client *client, const char *se
     if (error)
         return error;
     pthread_mutex_lock(&client->lock);
-    error = lookup(client, id, only_up, timeout_ms, &shared, problem);
+    error = lookup(client, id, selection, timeout_ms, &shared, problem);
     pthread_mutex_unlock(&client->lock);
     if (!error)
         *service = &shared->view;
@@ -97,14 +106,39 @@ enum artemis_error artemis_discover(struct artemis_client *client, const char *s
                                     int timeout_ms, const struct artemis_service **service,
                                     struct artemis_problem *problem)
 {
-    return discover(client, service_id, true, timeout_ms, service, problem);
+    const struct selection selection = {.only_up = true};
+    return discover(client, service_id, &selection, timeout_ms, service, problem);
 }
 
 enum artemis_error artemis_discover_all(struct artemis_client *client, const char *service_id,
                                         int timeout_ms, const struct artemis_service **service,
                                         struct artemis_problem *problem)
 {
-    return discover(client, service_id, false, timeout_ms, service, problem);
+    const struct selection selection = {.only_up = false};
+    return discover(client, service_id, &selection, timeout_ms, service, problem);
+}
+
+static enum artemis_error read_filter(const struct artemis_filter *filter, unsigned statuses,
+                                      struct instance_filter *out, struct artemis_problem *problem)
+{
+    struct field_problem invalid;
+    if (!filter)
+        return problem_set(problem, ARTEMIS_INVALID, "filter: is required");
+    if (view_filter_read(filter, statuses, out, &invalid))
+        return problem_set(problem, ARTEMIS_INVALID, "filter.%s: %s", invalid.field,
+                           invalid.problem);
+    return ARTEMIS_OK;
+}
+
+enum artemis_error artemis_discover_filtered(struct artemis_client *client, const char *service_id,
+                                             const struct artemis_filter *filter, int timeout_ms,
+                                             const struct artemis_service **service,
+                                             struct artemis_problem *problem)
+{
+    struct instance_filter read;
+    const struct selection selection = {.filter = &read};
+    enum artemis_error error = read_filter(filter, STATUSES_UP, &read, problem);
+    return error ? error : discover(client, service_id, &selection, timeout_ms, service, problem);
 }
 
 /* --- watch ------------------------------------------------------------------------------------ */
@@ -142,26 +176,48 @@ static void end_watch(struct artemis_watch *watch)
     watch_unref(watch);
 }
 
-enum artemis_error artemis_watch(struct artemis_client *client, const char *service_id,
-                                 unsigned flags, artemis_change_fn *callback, void *context,
-                                 int timeout_ms, struct artemis_watch **out,
-                                 struct artemis_problem *problem)
+static enum artemis_error check_watch(const struct artemis_client *client,
+                                      const struct artemis_watch *asked, int timeout_ms,
+                                      struct artemis_watch **out, struct artemis_problem *problem)
 {
-    char id[ID_BYTES_MAX + 1];
     enum artemis_error error = client_check_call(client, timeout_ms, problem);
-    if (!error && (!callback || !out))
+    if (!error && (!asked->callback || !out))
         error = problem_set(problem, ARTEMIS_INVALID, "callback and watch: are required");
-    if (!error && (flags & ~ARTEMIS_WATCH_CURRENT))
-        error = problem_set(problem, ARTEMIS_INVALID, "flags: has unknown bits, is %#x", flags);
+    if (!error && (asked->flags & ~ARTEMIS_WATCH_CURRENT))
+        error =
+            problem_set(problem, ARTEMIS_INVALID, "flags: has unknown bits, is %#x", asked->flags);
+    return error;
+}
+
+/* A copy of `asked`, whose filter is borrowed. NULL: no memory. */
+static struct artemis_watch *create_watch(const struct artemis_watch *asked)
+{
+    struct artemis_watch *watch = malloc(sizeof *watch);
+    if (!watch)
+        return NULL;
+    *watch = *asked;
+    watch->refs = 1;
+    if (!asked->has_filter ||
+        !view_filter_copy(&asked->filter, &watch->filter, &watch->filter_texts))
+        return watch;
+    free(watch);
+    return NULL;
+}
+
+static enum artemis_error watch_as_asked(const struct artemis_watch *asked, const char *service_id,
+                                         int timeout_ms, struct artemis_watch **out,
+                                         struct artemis_problem *problem)
+{
+    struct artemis_client *client = asked->client;
+    char id[ID_BYTES_MAX + 1];
+    enum artemis_error error = check_watch(client, asked, timeout_ms, out, problem);
     if (!error)
         error = read_id(service_id, id, problem);
     if (error)
         return error;
-    struct artemis_watch *watch = calloc(1, sizeof *watch);
+    struct artemis_watch *watch = create_watch(asked);
     if (!watch)
         return problem_no_memory(problem);
-    *watch = (struct artemis_watch){
-        .client = client, .callback = callback, .context = context, .flags = flags, .refs = 1};
     pthread_mutex_lock(&client->lock);
     error = begin_watch(client, id, watch, timeout_ms, problem);
     if (error)
@@ -170,6 +226,31 @@ enum artemis_error artemis_watch(struct artemis_client *client, const char *serv
         *out = watch;
     pthread_mutex_unlock(&client->lock);
     return error;
+}
+
+enum artemis_error artemis_watch(struct artemis_client *client, const char *service_id,
+                                 unsigned flags, artemis_change_fn *callback, void *context,
+                                 int timeout_ms, struct artemis_watch **out,
+                                 struct artemis_problem *problem)
+{
+    const struct artemis_watch asked = {
+        .client = client, .callback = callback, .context = context, .flags = flags};
+    return watch_as_asked(&asked, service_id, timeout_ms, out, problem);
+}
+
+enum artemis_error artemis_watch_filtered(struct artemis_client *client, const char *service_id,
+                                          const struct artemis_filter *filter, unsigned flags,
+                                          artemis_change_fn *callback, void *context,
+                                          int timeout_ms, struct artemis_watch **out,
+                                          struct artemis_problem *problem)
+{
+    struct artemis_watch asked = {.client = client,
+                                  .callback = callback,
+                                  .context = context,
+                                  .flags = flags,
+                                  .has_filter = true};
+    enum artemis_error error = read_filter(filter, STATUSES_ALL, &asked.filter, problem);
+    return error ? error : watch_as_asked(&asked, service_id, timeout_ms, out, problem);
 }
 
 void artemis_unwatch(struct artemis_watch *watch)

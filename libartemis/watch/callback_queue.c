@@ -103,6 +103,8 @@ void queued_callback_free(struct queued_callback *item)
 
 void watch_unref(struct artemis_watch *watch)
 {
-    if (watch && --watch->refs == 0)
-        free(watch);
+    if (!watch || --watch->refs > 0)
+        return;
+    free(watch->filter_texts);
+    free(watch);
 }

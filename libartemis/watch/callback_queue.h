@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "artemis-core/model/instance_filter.h"
 #include "libartemis/wire/wire.h"
 
 #include <sys/queue.h>
@@ -21,7 +22,10 @@ struct artemis_watch {
     artemis_change_fn *callback;
     void *context;
     unsigned flags;
-    unsigned refs; /* of the caller, the service cache, and each queued callback */
+    bool has_filter;
+    struct instance_filter filter;
+    char *filter_texts; /* owned */
+    unsigned refs;      /* of the caller, the service cache, and each queued callback */
 };
 
 enum callback_kind { CALLBACK_CHANGE, CALLBACK_LOG, CALLBACK_REGISTRATION };

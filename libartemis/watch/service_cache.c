@@ -17,23 +17,39 @@ enum error service_cache_create(const char *id, struct callback_queue *callbacks
     cache->deferred_total = deferred_total;
     LIST_INIT(&cache->watches);
     STAILQ_INIT(&cache->deferred);
+    STAILQ_INIT(&cache->filtered);
     *out = cache;
     return ERR_NONE;
 }
 
-/* Callers keep what they have; round robin continues at the same index. */
+/* Callers keep what they have; round robin continues at the same index. Takes NULL. */
+static void drop_service(struct service_cache *cache, struct shared_service *service)
+{
+    if (!service)
+        return;
+    uint64_t next_index = atomic_load_explicit(&service->next_index, memory_order_relaxed);
+    if (next_index > cache->next_index)
+        cache->next_index = next_index;
+    artemis_service_free(&service->view);
+}
+
+static void drop_oldest_filtered(struct service_cache *cache)
+{
+    struct filtered_service *oldest = STAILQ_FIRST(&cache->filtered);
+    STAILQ_REMOVE_HEAD(&cache->filtered, link);
+    cache->filtered_count--;
+    drop_service(cache, oldest->service);
+    free(oldest);
+}
+
 static void drop_published(struct service_cache *cache)
 {
     for (size_t i = 0; i < 2; i++) {
-        struct shared_service *service = cache->published[i];
-        if (!service)
-            continue;
-        uint64_t next_index = atomic_load_explicit(&service->next_index, memory_order_relaxed);
-        if (next_index > cache->next_index)
-            cache->next_index = next_index;
-        artemis_service_free(&service->view);
+        drop_service(cache, cache->published[i]);
         cache->published[i] = NULL;
     }
+    while (cache->filtered_count)
+        drop_oldest_filtered(cache);
 }
 
 void service_cache_free(struct service_cache *cache)
@@ -51,6 +67,27 @@ void service_cache_free(struct service_cache *cache)
 
 /* --- watches ---------------------------------------------------------------------------------- */
 
+static bool matches(const struct artemis_watch *watch, const struct shared_instance *instance)
+{
+    return instance && (!watch->has_filter || view_filter_matches(&watch->filter, &instance->view));
+}
+
+/* A watch with a filter sees only the instances that match. */
+static enum error queue_for_watch(struct callback_queue *queue, struct artemis_watch *watch,
+                                  enum artemis_change_type type, struct shared_instance *before,
+                                  struct shared_instance *now, int64_t time_ms)
+{
+    bool did_match = matches(watch, before);
+    bool does_match = matches(watch, now);
+    if (!did_match && !does_match)
+        return ERR_NONE;
+    if (!did_match)
+        return callback_queue_add_change(queue, watch, ARTEMIS_NEW, NULL, now, time_ms);
+    if (!does_match)
+        return callback_queue_add_change(queue, watch, ARTEMIS_DELETE, before, NULL, time_ms);
+    return callback_queue_add_change(queue, watch, type, before, now, time_ms);
+}
+
 enum error service_cache_add_watch(struct service_cache *cache, struct artemis_watch *watch,
                                    int64_t wall_ms)
 {
@@ -58,8 +95,8 @@ enum error service_cache_add_watch(struct service_cache *cache, struct artemis_w
     enum error error = ERR_NONE;
     bool sends_current = cache->known && (watch->flags & ARTEMIS_WATCH_CURRENT);
     for (size_t i = 0; sends_current && i < cache->instances.count && !error; i++)
-        error = callback_queue_add_change(cache->callbacks, watch, ARTEMIS_NEW, NULL,
-                                          cache->instances.each[i], wall_ms);
+        error = queue_for_watch(cache->callbacks, watch, ARTEMIS_NEW, NULL,
+                                cache->instances.each[i], wall_ms);
     if (error) {
         callback_queue_rewind(cache->callbacks, mark);
         return error;
@@ -95,8 +132,7 @@ static enum error queue_difference(void *context, enum artemis_change_type type,
     struct artemis_watch *watch;
     LIST_FOREACH (watch, &cache->watches, link)
         if (!error && (cache->known || (watch->flags & ARTEMIS_WATCH_CURRENT)))
-            error = callback_queue_add_change(cache->callbacks, watch, type, before, now,
-                                              change->time_ms);
+            error = queue_for_watch(cache->callbacks, watch, type, before, now, change->time_ms);
     return error;
 }
 
@@ -189,25 +225,71 @@ void service_cache_set_fresh(struct service_cache *cache, bool fresh, uint64_t c
     cache->contact_ms = contact_ms;
 }
 
+static enum error create_service(struct service_cache *cache, bool only_up,
+                                 const struct instance_filter *filter, struct shared_service **out)
+{
+    const struct shared_service_spec spec = {
+        .service_id = cache->id,
+        .revision = cache->revision,
+        .stale = !cache->fresh,
+        .contact_ms = cache->contact_ms,
+        .next_index = cache->next_index,
+        .only_up = only_up,
+        .filter = filter,
+    };
+    return shared_service_create(&cache->instances, &spec, out);
+}
+
 enum error service_cache_publish(struct service_cache *cache, bool only_up,
                                  struct shared_service **out)
 {
     if (!cache->published[only_up]) {
-        const struct shared_service_spec spec = {
-            .service_id = cache->id,
-            .revision = cache->revision,
-            .stale = !cache->fresh,
-            .contact_ms = cache->contact_ms,
-            .next_index = cache->next_index,
-            .only_up = only_up,
-        };
-        enum error error =
-            shared_service_create(&cache->instances, &spec, &cache->published[only_up]);
+        enum error error = create_service(cache, only_up, NULL, &cache->published[only_up]);
         if (error)
             return error;
     }
     artemis_service_ref(&cache->published[only_up]->view);
     *out = cache->published[only_up];
+    return ERR_NONE;
+}
+
+/* Publishes a service with a filter; displaces the oldest one if there are too many. */
+static enum error add_filtered(struct service_cache *cache, const struct instance_filter *filter,
+                               struct slice key, struct filtered_service **out)
+{
+    struct filtered_service *added = malloc(sizeof *added + key.size);
+    if (!added)
+        return ERR_NO_MEMORY;
+    enum error error = create_service(cache, false, filter, &added->service);
+    if (error) {
+        free(added);
+        return error;
+    }
+    added->key_size = key.size;
+    memcpy(added->key, key.data, key.size);
+    if (cache->filtered_count == FILTERED_MAX)
+        drop_oldest_filtered(cache);
+    STAILQ_INSERT_TAIL(&cache->filtered, added, link);
+    cache->filtered_count++;
+    *out = added;
+    return ERR_NONE;
+}
+
+enum error service_cache_publish_filtered(struct service_cache *cache,
+                                          const struct instance_filter *filter,
+                                          struct shared_service **out)
+{
+    char text[FILTER_KEY_BYTES_MAX];
+    const struct slice key = {text, instance_filter_key(filter, text)};
+    struct filtered_service *found;
+    STAILQ_FOREACH (found, &cache->filtered, link)
+        if (slice_equal((struct slice){found->key, found->key_size}, key))
+            break;
+    enum error error = found ? ERR_NONE : add_filtered(cache, filter, key, &found);
+    if (error)
+        return error;
+    artemis_service_ref(&found->service->view);
+    *out = found->service;
     return ERR_NONE;
 }
 

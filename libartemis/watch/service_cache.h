@@ -29,6 +29,16 @@ struct deferred_push {
     struct push_message message;
 };
 
+enum { FILTERED_MAX = 16 };
+
+/* A published service with a filter. */
+struct filtered_service {
+    STAILQ_ENTRY(filtered_service) link;
+    struct shared_service *service;
+    size_t key_size;
+    char key[]; /* of the filter */
+};
+
 struct service_cache {
     LIST_ENTRY(service_cache) link; /* in cache_sync */
     char id[ID_BYTES_MAX + 1];      /* in lower case; or "*" */
@@ -43,7 +53,9 @@ struct service_cache {
     char epoch[WIRE_EPOCH_MAX];
     bool resumable;                      /* `instances` is the content of `epoch` at `revision` */
     struct shared_service *published[2]; /* [only_up]; NULL: created when it is asked for */
-    uint64_t next_index;                 /* of round robin, for the next published service */
+    STAILQ_HEAD(, filtered_service) filtered; /* published with a filter; at most FILTERED_MAX */
+    size_t filtered_count;
+    uint64_t next_index; /* of round robin, for the next published service */
 
     bool refused; /* the server refused the last fetch, for this reason */
     char reason[WIRE_MESSAGE_MAX];
@@ -90,6 +102,11 @@ void service_cache_set_fresh(struct service_cache *cache, bool fresh, uint64_t c
 /* Returns the known state, with a reference for the caller. ERR_NO_MEMORY. */
 MUST_USE enum error service_cache_publish(struct service_cache *cache, bool only_up,
                                           struct shared_service **out);
+
+/* The same with the instances that match a filter. */
+MUST_USE enum error service_cache_publish_filtered(struct service_cache *cache,
+                                                   const struct instance_filter *filter,
+                                                   struct shared_service **out);
 
 /* Defers a push; moves its changes. ERR_NO_MEMORY. */
 MUST_USE enum error service_cache_defer(struct service_cache *cache, struct push_message *message);

@@ -21,6 +21,22 @@ static struct shared_instance *shared_instance_of(const struct artemis_instance 
                                                  offsetof(struct shared_instance, view));
 }
 
+/* Puts the instances, with a reference each, into the table. Returns how many they are. */
+static size_t select_instances(const struct instance_set *set,
+                               const struct shared_service_spec *spec,
+                               const struct artemis_instance **table, struct near_counts *near)
+{
+    size_t count = 0;
+    if (spec->filter)
+        count = view_filter_select(spec->filter, set->each, set->count, table, near);
+    for (size_t i = 0; i < set->count && !spec->filter; i++)
+        if (!spec->only_up || shared_instance_is_up(set->each[i]))
+            table[count++] = &set->each[i]->view;
+    for (size_t i = 0; i < count; i++)
+        shared_instance_ref(shared_instance_of(table[i]));
+    return count;
+}
+
 enum error shared_service_create(const struct instance_set *set,
                                  const struct shared_service_spec *spec,
                                  struct shared_service **out)
@@ -31,10 +47,8 @@ enum error shared_service_create(const struct instance_set *set,
     if (!shared)
         return ERR_NO_MEMORY;
     const struct artemis_instance **table = (const struct artemis_instance **)(shared + 1);
-    size_t count = 0;
-    for (size_t i = 0; i < set->count; i++)
-        if (!spec->only_up || shared_instance_is_up(set->each[i]))
-            table[count++] = &shared_instance_ref(set->each[i])->view;
+    struct near_counts near = {0};
+    size_t count = select_instances(set, spec, table, &near);
     char *id = (char *)(table + set->count);
     memcpy(id, spec->service_id, id_size);
 
@@ -48,6 +62,7 @@ enum error shared_service_create(const struct instance_set *set,
         .instances = table,
         .version = spec->revision,
         .stale = spec->stale,
+        .near = {near.count[NEAR_ZONE], near.count[NEAR_REGION], near.count[NEAR_BEYOND]},
     };
     *out = shared;
     return ERR_NONE;
@@ -87,6 +102,14 @@ static uint64_t mix(uint64_t counter)
     return z ^ (z >> 31);
 }
 
+/* The first instances of the list are the nearest. */
+static size_t nearest_count(const struct artemis_service *service)
+{
+    if (service->near.zone)
+        return service->near.zone;
+    return service->near.region ? service->near.region : service->instance_count;
+}
+
 const struct artemis_instance *artemis_pick(const struct artemis_service *service,
                                             enum artemis_pick how)
 {
@@ -97,5 +120,5 @@ const struct artemis_instance *artemis_pick(const struct artemis_service *servic
         random ? &shared_of(service)->random_counter : &shared_of(service)->next_index;
     uint64_t count = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
     uint64_t number = random ? mix(count) : count;
-    return service->instances[number % service->instance_count];
+    return service->instances[number % nearest_count(service)];
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "libartemis/watch/instance_set.h"
+#include "libartemis/watch/view_filter.h"
 
 struct shared_service {
     struct artemis_service view;
@@ -25,6 +26,7 @@ struct shared_service_spec {
     uint64_t contact_ms;
     uint64_t next_index;
     bool only_up;
+    const struct instance_filter *filter; /* NULL: none */
 };
 
 /* Creates a service with one reference, which the caller owns. ERR_NO_MEMORY. */

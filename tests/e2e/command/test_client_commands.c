@@ -396,6 +396,49 @@ static void lookup_prints_one_url(void **state)
     check_run(fixture, "lookup nowhere", 1, "nowhere");
 }
 
+static void filters_select_and_order_instances(void **state)
+{
+    struct fixture *fixture = *state;
+    check_run(fixture, "register shop s-1 --ip 10.0.0.1 --zone a --meta version=3", 0,
+              "registered");
+    check_run(fixture, "register shop s-2 --ip 10.0.0.2 --zone b --meta version=2", 0,
+              "registered");
+    check_run(fixture, "register shop s-3 --ip 10.0.0.3 --region eu --zone a --status down", 0,
+              "registered");
+    static const struct {
+        const char *options, *first;
+        size_t count;
+    } rows[] = {
+        {"--zone a", "s-1", 1},         {"--region eu --status all", "s-3", 1},
+        {"--meta version=2", "s-2", 1}, {"--all --meta version=3 --zone a", "s-1", 1},
+        {"--near local/b", "s-2", 2},   {"--near eu/x --status up,down", "s-3", 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "service shop --json %s", rows[i].options);
+        json_t *json = run_json(fixture, line, 0);
+        const json_t *instances = check_find(json, "service.instances");
+        assert_int_equal(json_array_size(instances), rows[i].count);
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(instances, 0), "instance_id")),
+            rows[i].first);
+        json_decref(json);
+    }
+    check_run(fixture, "service shop --near local/b", 0,
+              "1 in the zone, 1 in the region, 0 beyond\n");
+    check_run(fixture, "service shop --zone c", 0, "shop has no instance that matches\n");
+    check_run(fixture, "lookup shop --near local/b", 0, "http://10.0.0.2");
+    check_run(fixture, "lookup shop --meta version=3", 0, "http://10.0.0.1");
+    json_t *json = run_json(fixture, "services --json --zone a --status down", 0);
+    assert_int_equal(json_array_size(check_find(json, "services[0].instances")), 1);
+    json_decref(json);
+    check_run(fixture, "service shop --near eu", 2, "--near must be REGION/ZONE");
+    check_run(fixture, "service shop --status gone", 2, "--status must be all, or some of");
+    check_run(fixture, "service shop --all --status up", 2, "--all and --status");
+    check_run(fixture, "services --meta version", 2, "--meta must be KEY=VALUE");
+    check_run(fixture, "watch shop --status gone", 2, "--status must be all, or some of");
+}
+
 static void leases_of_a_service_are_listed(void **state)
 {
     struct fixture *fixture = *state;
@@ -510,6 +553,7 @@ int main(void)
         TEST(response_without_data_is_an_error),
         TEST(set_status_keeps_everything_else),
         TEST(lookup_prints_one_url),
+        TEST(filters_select_and_order_instances),
         TEST(leases_of_a_service_are_listed),
         TEST(settings_of_the_server_are_listed),
         TEST(wide_list_shows_metadata),

@@ -209,6 +209,36 @@ static void services_are_printed_as_documents(void **state)
     end(&watcher, SIGTERM);
 }
 
+static bool prints_change_that_matches(void *context)
+{
+    struct attempt *attempt = context;
+    check_http(http_post(http, REGISTER,
+                         "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'a':'1','n':'%d'}}]}",
+                         "shop", "s-1", attempt->number++),
+               200);
+    return count(attempt->watcher->out_fd, "shop/s-1") > 0;
+}
+
+static void filter_selects_what_is_printed(void **state)
+{
+    (void)state;
+    struct watcher changes =
+        begin((const char *const[]){"watch", "*", "--zone", "zone1", "--meta", "a=1", NULL});
+    struct watcher services = begin((const char *const[]){"services", "--watch", "--json", "--zone",
+                                                          "zone1", "--meta", "a=1", NULL});
+    wait_printed(services.out_fd, "{\"stale\":false,\"services\":[]}\n", 1);
+    struct attempt attempt = {.watcher = &changes};
+    assert_true(wait_until(prints_change_that_matches, &attempt, wait_deadline_ms()));
+    call_register(http, "shop", "s-2"); /* without metadata */
+    call_register(http, "shop", "s-1"); /* does not match any more */
+    wait_printed(changes.out_fd, "delete", 1);
+    assert_int_equal(count(changes.out_fd, "s-2"), 0);
+    assert_int_equal(count(services.out_fd, "s-2"), 0);
+    wait_printed(services.out_fd, "{\"stale\":false,\"services\":[]}\n", 2);
+    end(&changes, SIGTERM);
+    end(&services, SIGTERM);
+}
+
 static void server_that_is_not_there_is_3(void **state)
 {
     (void)state;
@@ -225,9 +255,10 @@ static void server_that_is_not_there_is_3(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_change_is_a_line_at_once),     TEST(json_is_an_object_a_line),
-        TEST(restart_is_survived_and_reported),  TEST(table_is_printed_again_at_each_change),
-        TEST(services_are_printed_as_documents), TEST(server_that_is_not_there_is_3),
+        TEST(each_change_is_a_line_at_once),    TEST(json_is_an_object_a_line),
+        TEST(restart_is_survived_and_reported), TEST(table_is_printed_again_at_each_change),
+        TEST(filter_selects_what_is_printed),   TEST(services_are_printed_as_documents),
+        TEST(server_that_is_not_there_is_3),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }
