@@ -41,7 +41,7 @@ DEFINES_sim    := -DREGISTRY_SHARD_BITS=2
 DEFINES_simbug := $(DEFINES_sim) -DARTEMIS_SIM_BUG
 
 # Evaluated once, when something is compiled, because `make deps` may install the packages first.
-PACKAGES     = libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares
+PACKAGES     = libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares libmurmurhash
 PKG_CFLAGS   = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
 PKG_LIBS     = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DARTEMIS_VERSION='"$(VERSION)"' $(DEFINES_$(VARIANT)) $(PKG_CFLAGS) $(CPPFLAGS)
@@ -51,7 +51,7 @@ LDFLAGS_ALL  = $(VARIANT_LD) $(LDFLAGS) -pthread
 LIBS_ALL     = $(PKG_LIBS) -lwslay -lresolv -lstdc++
 # libstdc++ serves the TOML parser alone. Loading it would take a tenth of the time to start.
 BINARY_LIBS  = $(if $(SANITIZE_$(VARIANT)),$(LIBS_ALL),$(PKG_LIBS) -lwslay -lresolv -static-libgcc -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic)
-CLIENT_LIBS  = $(eval CLIENT_LIBS := $$(shell pkg-config --libs jansson libcurl nettle) -lwslay)$(CLIENT_LIBS)
+CLIENT_LIBS  = $(eval CLIENT_LIBS := $$(shell pkg-config --libs jansson libcurl nettle libmurmurhash) -lwslay)$(CLIENT_LIBS)
 
 # --- files ------------------------------------------------------------------------------------------
 sources      = $(sort $(shell find $(1) -name '*.c' -o -name '*.cpp'))
@@ -88,7 +88,7 @@ UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
 # Each fuzz target with its stored inputs, as a unit test.
 REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(OUT)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
+BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c bench/core/*.c)))
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_VARIANT  := $(if $(filter release,$(VARIANT)),sim,$(VARIANT))
 SIM_BIN      := $(BUILD)/$(SIM_VARIANT)/tests/sim/sim

@@ -34,3 +34,28 @@ uint32_t load_balancer_random(uint32_t count, load_balancer_fits *fits, const vo
             return i;
     return count;
 }
+
+uint64_t load_balancer_total(uint32_t count, load_balancer_fits *fits, load_balancer_weight *weight,
+                             const void *context)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += fits(context, i) ? weight(context, i) : 0;
+    return total;
+}
+
+uint32_t load_balancer_weighted(uint32_t count, load_balancer_fits *fits,
+                                load_balancer_weight *weight, const void *context, uint32_t random)
+{
+    uint64_t total = load_balancer_total(count, fits, weight, context);
+    uint64_t wanted = total * random >> 32; /* below total, which is below 2^32 */
+    if (total == 0)
+        return load_balancer_random(count, fits, context, random);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t own = fits(context, i) ? weight(context, i) : 0;
+        if (wanted < own)
+            return i;
+        wanted -= own;
+    }
+    return count;
+}

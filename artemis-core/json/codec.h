@@ -127,7 +127,19 @@ void batch_write_response(const struct batch *batch, enum dialect dialect, size_
 
 /* --- discovery -------------------------------------------------------------------------------- */
 
-enum lookup_strategy { LOOKUP_RANDOM, LOOKUP_ROUND_ROBIN };
+enum lookup_strategy {
+    LOOKUP_RANDOM,
+    LOOKUP_ROUND_ROBIN,
+    LOOKUP_WEIGHTED,
+    LOOKUP_CONSISTENT_HASH,
+    LOOKUP_STRATEGIES,
+};
+
+/* How one instance of a service is chosen. */
+struct lookup_choice {
+    enum lookup_strategy strategy;
+    struct slice hash_key; /* of LOOKUP_CONSISTENT_HASH: not empty */
+};
 
 struct discovery_config {
     struct slice service_id; /* as sent */
@@ -136,7 +148,7 @@ struct discovery_config {
 
 struct discovery_request;
 
-/* Parses {"discovery_config":{..}} or {"discovery_configs":[..]}, and an optional strategy. Sets
+/* Parses {"discovery_config":{..}} or {"discovery_configs":[..]}, and an optional choice. Sets
  * *names even when it fails. ERR_INVALID_JSON, ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS (all fill
  * *message); ERR_NO_MEMORY. */
 MUST_USE enum error discovery_request_parse(struct slice body, struct discovery_request **out,
@@ -146,14 +158,17 @@ bool discovery_request_is_list(const struct discovery_request *request);
 size_t discovery_request_count(const struct discovery_request *request);
 struct discovery_config discovery_request_config(const struct discovery_request *request,
                                                  size_t index);
-enum lookup_strategy discovery_request_strategy(const struct discovery_request *request);
+struct lookup_choice discovery_request_choice(const struct discovery_request *request);
 /* Reads the statuses of instances that are asked for; empty: *statuses stays. Else
  * ERR_INVALID_FIELD. */
 MUST_USE enum error discovery_statuses(struct slice words, unsigned *statuses,
                                        char message[MESSAGE_BYTES]);
-/* "round-robin", or "random" or empty for random. Else ERR_INVALID_FIELD. */
-MUST_USE enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
-                                       char message[MESSAGE_BYTES]);
+/* Reads the name of a strategy; empty: random. ERR_INVALID_FIELD: it is unknown, or needs a hash
+ * key, which is empty. The choice borrows the key. */
+MUST_USE enum error discovery_choice(struct slice strategy, struct slice hash_key,
+                                     struct lookup_choice *out, char message[MESSAGE_BYTES]);
+/* The name of a strategy on the wire. */
+const char *discovery_strategy_name(enum lookup_strategy strategy);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@ enum { EXCERPT_BYTES = 80, PLACE_BYTES = 48 };
 struct discovery_request {
     struct document document;
     bool is_list;
-    enum lookup_strategy strategy;
+    struct lookup_choice choice;      /* the hash key is borrowed from `document` */
     struct discovery_config *configs; /* owned; slices are borrowed from `document` */
     size_t count;
 };
@@ -27,17 +27,38 @@ enum error discovery_statuses(struct slice words, unsigned *statuses, char messa
     return error;
 }
 
-enum error discovery_strategy(struct slice word, enum lookup_strategy *strategy,
-                              char message[MESSAGE_BYTES])
+static const char *const strategies[LOOKUP_STRATEGIES] = {
+    [LOOKUP_RANDOM] = "random",
+    [LOOKUP_ROUND_ROBIN] = "round-robin",
+    [LOOKUP_WEIGHTED] = "weighted",
+    [LOOKUP_CONSISTENT_HASH] = "consistent-hash",
+};
+
+const char *discovery_strategy_name(enum lookup_strategy strategy)
 {
-    bool round_robin = slice_equal(word, SLICE("round-robin"));
-    if (!round_robin && word.size && !slice_equal(word, SLICE("random"))) {
+    return strategies[strategy];
+}
+
+enum error discovery_choice(struct slice strategy, struct slice hash_key, struct lookup_choice *out,
+                            char message[MESSAGE_BYTES])
+{
+    enum lookup_strategy found = LOOKUP_RANDOM;
+    while (strategy.size && found < LOOKUP_STRATEGIES &&
+           !slice_equal(strategy, slice_of(strategies[found])))
+        found++;
+    if (found == LOOKUP_STRATEGIES) {
         char quoted[128];
-        text_quote(quoted, sizeof(quoted), word);
-        snprintf(message, MESSAGE_BYTES, "strategy: must be random or round-robin, is %s", quoted);
+        text_quote(quoted, sizeof(quoted), strategy);
+        snprintf(message, MESSAGE_BYTES,
+                 "strategy: must be random, round-robin, weighted or consistent-hash, is %s",
+                 quoted);
         return ERR_INVALID_FIELD;
     }
-    *strategy = round_robin ? LOOKUP_ROUND_ROBIN : LOOKUP_RANDOM;
+    if (found == LOOKUP_CONSISTENT_HASH && hash_key.size == 0) {
+        snprintf(message, MESSAGE_BYTES, "hash_key: is required with consistent-hash");
+        return ERR_INVALID_FIELD;
+    }
+    *out = (struct lookup_choice){found, hash_key};
     return ERR_NONE;
 }
 
@@ -160,11 +181,14 @@ static enum error read_single(struct discovery_request *request, json_t *config,
     return read_config(request, config, name, request->configs, message);
 }
 
-static enum error read_strategy(struct discovery_request *request, char message[MESSAGE_BYTES])
+static enum error read_choice(struct discovery_request *request, char message[MESSAGE_BYTES])
 {
-    struct slice word = {0};
-    enum error error = document_text(&request->document, "strategy", &word, message);
-    return error ? error : discovery_strategy(word, &request->strategy, message);
+    struct slice strategy = {0};
+    struct slice hash_key = {0};
+    enum error error = document_text(&request->document, "strategy", &strategy, message);
+    if (!error)
+        error = document_text(&request->document, "hash_key", &hash_key, message);
+    return error ? error : discovery_choice(strategy, hash_key, &request->choice, message);
 }
 
 static enum error read_request(struct discovery_request *request, struct slice body,
@@ -189,7 +213,7 @@ static enum error read_request(struct discovery_request *request, struct slice b
         return error;
     }
     error = list ? read_list(request, list, message) : read_single(request, config, message);
-    return error ? error : read_strategy(request, message);
+    return error ? error : read_choice(request, message);
 }
 
 enum error discovery_request_parse(struct slice body, struct discovery_request **out,
@@ -232,7 +256,7 @@ struct discovery_config discovery_request_config(const struct discovery_request 
     return request->configs[index];
 }
 
-enum lookup_strategy discovery_request_strategy(const struct discovery_request *request)
+struct lookup_choice discovery_request_choice(const struct discovery_request *request)
 {
-    return request->strategy;
+    return request->choice;
 }

@@ -142,12 +142,13 @@ MUST_USE enum error registry_next_service(struct registry *registry, struct regi
                                           char id_buffer[ID_BYTES_MAX], struct slice *id,
                                           struct registry_members *out);
 
-/* One instance of a service that matches the filter, chosen by `strategy`; the caller's reference.
+/* One instance of a service that matches the filter, chosen by `choice`; the caller's reference.
  * If the filter has a near place, one of the nearest instances that match; *near counts all that
- * match. ERR_SERVICE_NOT_FOUND, ERR_INSTANCE_NOT_FOUND (none matches). */
+ * match. Costs a hash for each instance with a strategy that hashes. ERR_SERVICE_NOT_FOUND,
+ * ERR_INSTANCE_NOT_FOUND (none matches). */
 MUST_USE enum error registry_pick(struct registry *registry, struct slice id,
                                   const struct instance_filter *filter,
-                                  enum lookup_strategy strategy, uint32_t random,
+                                  const struct lookup_choice *choice, uint32_t random,
                                   struct instance **out, struct near_counts *near);
 
 struct lease_status {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "artemis-core/model/stamp.h"
+#include "artemis-core/ring/ring.h"
 #include "artemis-server/load_balancer.h"
 #include "artemis-server/registry/registry_internal.h"
 
@@ -126,8 +127,49 @@ static void find_nearest(struct candidates *candidates, struct near_counts *near
         candidates->nearest++;
 }
 
+static uint32_t weight_of(const void *context, uint32_t index)
+{
+    const struct candidates *candidates = context;
+    return instance_weight(candidate(candidates, index));
+}
+
+/* The instance of a key on the ring. If no candidate has a weight above 0, all count alike. */
+static uint32_t choose_by_key(const struct candidates *candidates, struct slice hash_key)
+{
+    uint32_t count = candidates->service->member_count;
+    bool has_weights = load_balancer_total(count, is_candidate, weight_of, candidates) > 0;
+    struct ring_search search;
+    ring_search_begin(&search, hash_key);
+    do {
+        for (uint32_t i = 0; i < count; i++) {
+            if (!is_candidate(candidates, i))
+                continue;
+            const struct instance *instance = candidate(candidates, i);
+            ring_search_offer(&search, ring_identity(instance_packed_key(instance)),
+                              has_weights ? instance_weight(instance) : WEIGHT_DEFAULT, i);
+        }
+    } while (ring_search_continues(&search));
+    return search.found ? search.index : count;
+}
+
+static uint32_t choose(const struct candidates *candidates, const struct lookup_choice *choice,
+                       uint32_t random, uint32_t *round_robin)
+{
+    uint32_t count = candidates->service->member_count;
+    switch (choice->strategy) {
+    case LOOKUP_ROUND_ROBIN:
+        return load_balancer_next(count, is_candidate, candidates, round_robin);
+    case LOOKUP_WEIGHTED:
+        return load_balancer_weighted(count, is_candidate, weight_of, candidates, random);
+    case LOOKUP_CONSISTENT_HASH:
+        return choose_by_key(candidates, choice->hash_key);
+    default:
+        return load_balancer_random(count, is_candidate, candidates, random);
+    }
+}
+
 enum error registry_pick(struct registry *registry, struct slice id,
-                         const struct instance_filter *filter, enum lookup_strategy strategy,
+                         const struct instance_filter *filter, const struct lookup_choice *choice,
                          uint32_t random, struct instance **out, struct near_counts *near)
 {
     enum error error = ERR_SERVICE_NOT_FOUND;
@@ -136,14 +178,10 @@ enum error registry_pick(struct registry *registry, struct slice id,
     struct service *service = found.service;
     if (service) {
         struct candidates candidates = {found.shard, service, filter, NEAR_ZONE};
-        uint32_t count = service->member_count;
         if (near->is_given)
             find_nearest(&candidates, near);
-        uint32_t index =
-            strategy == LOOKUP_ROUND_ROBIN
-                ? load_balancer_next(count, is_candidate, &candidates, &service->round_robin)
-                : load_balancer_random(count, is_candidate, &candidates, random);
-        error = index < count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
+        uint32_t index = choose(&candidates, choice, random, &service->round_robin);
+        error = index < service->member_count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
         if (!error)
             *out = instance_ref(shard_record(found.shard, service->members[index])->instance);
     }

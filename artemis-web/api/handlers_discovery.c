@@ -398,13 +398,13 @@ static enum error lookup_list(struct request *request, const struct discovery_re
 }
 
 static enum error lookup_one(struct request *request, const struct selection *selection,
-                             enum lookup_strategy strategy, struct response *response)
+                             const struct lookup_choice *choice, struct response *response)
 {
     struct instance *instance = NULL;
     struct near_counts near;
     enum dialect dialect = request_dialect(request);
     enum error error = registry_pick(request->engine->registry, selection_id(selection),
-                                     &selection->filter, strategy, arc4random(), &instance, &near);
+                                     &selection->filter, choice, arc4random(), &instance, &near);
     struct json_writer w = jw_to(&response->body, dialect_casing(dialect));
     jw_open(&w, '{');
     jw_name(&w, "success");
@@ -438,20 +438,22 @@ static enum error lookup_query(struct request *request, struct response *respons
 {
     struct query query;
     struct selection selection;
-    enum lookup_strategy strategy = LOOKUP_RANDOM;
-    enum error error = query_read(
-        request, QUERY_OF_LOOKUP | 1 << QUERY_SERVICE_ID | 1 << QUERY_STRATEGY, &query, message);
-    struct slice word = query.value[QUERY_STRATEGY];
+    struct lookup_choice choice;
+    const unsigned accepted =
+        QUERY_OF_LOOKUP | 1 << QUERY_SERVICE_ID | 1 << QUERY_STRATEGY | 1 << QUERY_HASH_KEY;
+    enum error error = query_read(request, accepted, &query, message);
+    struct slice strategy = query.value[QUERY_STRATEGY];
+    struct slice hash_key = query.value[QUERY_HASH_KEY];
     if (!error)
         error = read_query(request, &query, &selection, message);
     if (!error)
         error = request_check_read(request, selection_id(&selection), message);
     if (!error)
-        error = discovery_strategy(word, &strategy, message);
+        error = discovery_choice(strategy, hash_key, &choice, message);
     if (error)
         return error;
-    if (word.size)
-        return lookup_one(request, &selection, strategy, response);
+    if (strategy.size)
+        return lookup_one(request, &selection, &choice, response);
     struct json_writer w = begin_list(request, response);
     error = list_service(request, &selection, &w);
     end_list(&w);
@@ -477,9 +479,9 @@ static enum error lookup_body(struct request *request, struct response *response
     } else {
         select_config(discovery, 0, &selection);
         error = request_check_read(request, selection_id(&selection), message);
+        struct lookup_choice choice = discovery_request_choice(discovery);
         if (!error)
-            error =
-                lookup_one(request, &selection, discovery_request_strategy(discovery), response);
+            error = lookup_one(request, &selection, &choice, response);
     }
     discovery_request_free(discovery);
     return error;

@@ -29,6 +29,7 @@ static const struct parameter {
     [QUERY_ZONE] = {{"zone", 4}, {0}},
     [QUERY_NEAR] = {{"near", 4}, {0}},
     [QUERY_STRATEGY] = {{"strategy", 8}, {0}},
+    [QUERY_HASH_KEY] = {{"hash_key", 8}, {"hashKey", 7}},
 };
 
 /* While the arguments of a request are read. */

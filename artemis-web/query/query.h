@@ -25,6 +25,7 @@ enum query_name {
     QUERY_WAIT,
     QUERY_DELTA,
     QUERY_STRATEGY,
+    QUERY_HASH_KEY,
     QUERY_REGION_ID,
     QUERY_ZONE_ID,
     QUERY_META, /* meta.KEY */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
+#include "artemis-core/json/codec.h"
 #include "artemis/call/call_request.h"
 #include "artemis/call/server_call.h"
 #include "artemis/filter/filter_args.h"
@@ -13,10 +14,11 @@
 static const struct args_option options[] = {
     {.name = "strategy",
      .value = "S",
-     .description = "random or round-robin",
+     .description = "how the server picks the instance",
      .default_value = "random"},
     FILTER_OPTIONS,
     NEAR_OPTION,
+    {.name = "hash-key", .value = "K", .description = "key of consistent-hash, such as a user"},
     CALL_OPTIONS,
     {.name = NULL},
 };
@@ -24,25 +26,46 @@ static const struct args_option options[] = {
 static const struct args_command command = {
     .name = "lookup",
     .usage = {"lookup SERVICE [options]"},
-    .about = "Prints the URL of one instance of a service that is up. The server picks it: at\n"
-             "random, or in turn (round-robin). With --near, one of the nearest.\n",
+    .about = "Prints the URL of one instance of a service that is up. The server picks it:\n"
+             "  random           at random\n"
+             "  round-robin      each in turn\n"
+             "  weighted         at random, in proportion to the weights\n"
+             "  consistent-hash  the same one for the same key, on every server\n"
+             "With --near, it is one of the nearest.\n",
     .example = "artemis lookup orders --strategy round-robin\n"
+               "artemis lookup orders --strategy consistent-hash --hash-key user-7\n"
                "artemis lookup orders --near eu-1/eu-1a --meta version=3\n"
                "curl \"$(artemis lookup orders)/health\"\n",
     .positionals = {"SERVICE"},
     .options = options,
 };
 
+/* False: *problem names the option. */
+static bool check_strategy(const char *name, const char *hash_key, char problem[ARGS_PROBLEM_MAX])
+{
+    enum lookup_strategy strategy = LOOKUP_RANDOM;
+    while (strategy < LOOKUP_STRATEGIES && strcmp(name, discovery_strategy_name(strategy)) != 0)
+        strategy++;
+    if (strategy == LOOKUP_STRATEGIES)
+        snprintf(problem, ARGS_PROBLEM_MAX,
+                 "--strategy must be random, round-robin, weighted or consistent-hash, is %.64s",
+                 *name ? name : "empty");
+    else if (strategy == LOOKUP_CONSISTENT_HASH && (!hash_key || !*hash_key))
+        snprintf(problem, ARGS_PROBLEM_MAX, "--strategy consistent-hash needs --hash-key KEY");
+    else if (strategy != LOOKUP_CONSISTENT_HASH && hash_key)
+        snprintf(problem, ARGS_PROBLEM_MAX, "--hash-key needs --strategy consistent-hash");
+    else
+        return true;
+    return false;
+}
+
 static int look_up(const struct args *args)
 {
-    const char *strategy = args_text(args, "strategy");
-    if (strcmp(strategy, "random") != 0 && strcmp(strategy, "round-robin") != 0) {
-        char problem[ARGS_PROBLEM_MAX];
-        snprintf(problem, sizeof problem, "--strategy must be random or round-robin, is %.64s",
-                 *strategy ? strategy : "empty");
-        return args_usage_error(&command, problem);
-    }
     char problem[ARGS_PROBLEM_MAX];
+    const char *strategy = args_text(args, "strategy");
+    const char *hash_key = args_text(args, "hash-key");
+    if (!check_strategy(strategy, hash_key, problem))
+        return args_usage_error(&command, problem);
     struct instance_filter filter;
     if (filter_args_read(args, true, &filter, problem))
         return args_usage_error(&command, problem);
@@ -52,6 +75,10 @@ static int look_up(const struct args *args)
     text_append_string(&path, "&service_id=");
     call_request_escape(&path, args->positionals[0]);
     filter_args_append(args, true, &path);
+    if (hash_key) {
+        text_append_string(&path, "&hash_key=");
+        call_request_escape(&path, hash_key);
+    }
     const struct call_request request = {.path = text_string(&path), .data = "instance"};
     struct server_call_result result;
     if (text_failed(&path))

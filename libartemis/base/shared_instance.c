@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/ring/ring.h"
+
 /* Offset of each text in struct artemis_instance. */
 static const size_t text_offsets[TEXT_FIELDS] = {
     [FIELD_REGION] = offsetof(struct artemis_instance, region_id),
@@ -87,6 +89,7 @@ enum error shared_instance_create(const struct instance *instance, struct shared
         shared = calloc(1, sizeof *shared + table + bytes);
     if (shared) {
         atomic_init(&shared->refs, 1);
+        shared->identity = ring_identity(instance_packed_key(instance));
         /* The metadata table comes first: it needs alignment. */
         fill(shared, instance, (struct slice){url.data, url.size}, shared->bytes + table,
              (struct artemis_metadata *)(void *)shared->bytes);

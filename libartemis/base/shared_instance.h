@@ -15,6 +15,7 @@
 
 struct shared_instance {
     _Atomic uint32_t refs;
+    uint64_t identity;            /* on the ring (ring.h) */
     struct artemis_instance view; /* no text is NULL */
     char bytes[];
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/watch/shared_service.h"
 
+#include "artemis-core/ring/ring.h"
 #include "libartemis/base/clock.h"
 
 #include <stdatomic.h>
@@ -110,15 +111,52 @@ static size_t nearest_count(const struct artemis_service *service)
     return service->near.region ? service->near.region : service->instance_count;
 }
 
+static uint64_t total_weight(const struct artemis_service *service)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < nearest_count(service); i++)
+        total += service->instances[i]->weight;
+    return total;
+}
+
+/* The instance in whose part of the sum of all weights the number is; `random` is 32 bits. */
+static size_t weighted_index(const struct artemis_service *service, uint64_t total, uint64_t random)
+{
+    uint64_t wanted = total * random >> 32;
+    size_t index = 0;
+    while (wanted >= service->instances[index]->weight)
+        wanted -= service->instances[index++]->weight;
+    return index;
+}
+
 const struct artemis_instance *artemis_pick(const struct artemis_service *service,
                                             enum artemis_pick how)
 {
     if (service->instance_count == 0)
         return NULL;
-    bool random = how == ARTEMIS_RANDOM;
+    bool random = how != ARTEMIS_ROUND_ROBIN;
     _Atomic uint64_t *counter =
         random ? &shared_of(service)->random_counter : &shared_of(service)->next_index;
     uint64_t count = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
     uint64_t number = random ? mix(count) : count;
-    return service->instances[number % nearest_count(service)];
+    uint64_t total = how == ARTEMIS_WEIGHTED ? total_weight(service) : 0;
+    size_t index = total ? weighted_index(service, total, number >> 32)
+                         : (size_t)(number % nearest_count(service));
+    return service->instances[index];
+}
+
+const struct artemis_instance *artemis_pick_by_key(const struct artemis_service *service,
+                                                   const char *hash_key)
+{
+    bool has_weights = total_weight(service) > 0;
+    size_t count = nearest_count(service);
+    struct ring_search search;
+    ring_search_begin(&search, slice_of(hash_key));
+    do {
+        for (size_t i = 0; i < count; i++)
+            ring_search_offer(&search, shared_instance_of(service->instances[i])->identity,
+                              has_weights ? service->instances[i]->weight : WEIGHT_DEFAULT,
+                              (uint32_t)i);
+    } while (count > 0 && ring_search_continues(&search));
+    return search.found ? service->instances[search.index] : NULL;
 }

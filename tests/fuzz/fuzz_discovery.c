@@ -34,7 +34,9 @@ static void read_request(struct slice body)
         codec_write_service(&w, DIALECT_JAVA, id, NULL, 0);
         fuzz_check_response(&service);
     }
-    assert(discovery_request_strategy(request) <= LOOKUP_ROUND_ROBIN);
+    struct lookup_choice choice = discovery_request_choice(request);
+    assert(choice.strategy < LOOKUP_STRATEGIES);
+    assert(choice.hash_key.size || choice.strategy != LOOKUP_CONSISTENT_HASH);
     discovery_request_free(request);
 }
 

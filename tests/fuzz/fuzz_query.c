@@ -167,8 +167,9 @@ static void check_filter(const struct query *query)
 static void check_strategy(const struct query *query)
 {
     char message[MESSAGE_BYTES] = "";
-    enum lookup_strategy chosen;
-    enum error error = discovery_strategy(query->value[QUERY_STRATEGY], &chosen, message);
+    struct lookup_choice choice;
+    enum error error = discovery_choice(query->value[QUERY_STRATEGY], query->value[QUERY_HASH_KEY],
+                                        &choice, message);
     if (error)
         check_message(error, message);
 }

@@ -18,7 +18,7 @@ fi
 sanitize=address,undefined
 flags=(-I. -D_GNU_SOURCE "-DARTEMIS_VERSION=\"fuzz\"" -O1 -g -fno-omit-frame-pointer -Wall -Wextra
     -fno-sanitize-recover=all "-fsanitize=fuzzer-no-link,$sanitize")
-packages=(libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares)
+packages=(libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares libmurmurhash)
 read -ra packages_cflags <<<"$(pkg-config --cflags "${packages[@]}")"
 read -ra packages_libs <<<"$(pkg-config --libs "${packages[@]}")"
 

@@ -11,7 +11,7 @@ check() {
         command -v "$name" >/dev/null || missing+=("$name")
     done
     if [ "${#missing[@]}" -eq 0 ]; then
-        for name in libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares; do
+        for name in libmicrohttpd gnutls jansson libcurl libxxhash zlib nettle sqlite3 libcares libmurmurhash; do
             pkg-config --exists "$name" || missing+=("$name")
         done
         for name in toml++/toml.h wslay/wslay.h; do
@@ -35,7 +35,7 @@ fi
 
 packages=(gcc g++ libc6-dev make pkg-config binutils curl
     libmicrohttpd-dev libgnutls28-dev libjansson-dev libcurl4-gnutls-dev libtomlplusplus-dev
-    libxxhash-dev zlib1g-dev libsqlite3-dev libwslay-dev nettle-dev libc-ares-dev libcmocka-dev)
+    libxxhash-dev zlib1g-dev libsqlite3-dev libwslay-dev nettle-dev libc-ares-dev libmurmurhash-dev libcmocka-dev)
 
 missing=()
 installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)

@@ -359,7 +359,8 @@ static void lookup_by_get_with_a_wrong_query_is_refused(void **state)
     } rows[] = {
         {"", "service_id: is required"},
         {"?service_id=", "service_id: "},
-        {"?service_id=a&strategy=nearest", "strategy: must be random or round-robin, is "},
+        {"?service_id=a&strategy=nearest",
+         "strategy: must be random, round-robin, weighted or consistent-hash, is "},
         {"?service_id=a&status=gone", "status: must be all, or some of up, "},
         {"?service_id=a&serviceId=b", "service_id: is given twice"},
     };

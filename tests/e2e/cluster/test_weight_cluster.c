@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The weight of an instance in a cluster with storage: it reaches every node, survives restarts,
- * and returns where an earlier version, which does not know it, has stored the instance.
+ * Weights and keys in a cluster with storage: all nodes find the same instance for a key. A weight
+ * reaches every node, survives restarts, and returns where an earlier version, which does not know
+ * it, has stored the instance.
  */
 #include "tests/support/servers/cluster.h"
 #include "tests/support/temp_folder.h"
@@ -141,6 +142,31 @@ static void weight_is_in_the_snapshot(void **state)
     wait_weight(1, 7);
 }
 
+/* Their lists have other orders: each has its own instances first. */
+static void nodes_find_the_same_instance_for_a_key(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "i%d", i);
+        check_status(http_post(cluster.http[i % 2], REGISTER,
+                               "{'instances':[{" INSTANCE_FIELDS ",'weight':%d}]}", "shop", id,
+                               20 + 40 * i),
+                     200, "success", NULL);
+    }
+    cluster_wait_count(&cluster, "shop", 8);
+    cluster_wait_agreement(&cluster);
+    for (int key = 0; key < 40; key++) {
+        char path[128], expected[16];
+        snprintf(path, sizeof path,
+                 "/api/discovery/lookup?service_id=shop&strategy=consistent-hash&hash_key=%d", key);
+        snprintf(expected, sizeof expected, "%s",
+                 check_text(http_get(cluster.http[0], "%s", path), "instance.instance_id"));
+        assert_string_equal(
+            check_text(http_get(cluster.http[1], "%s", path), "instance.instance_id"), expected);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -148,6 +174,7 @@ int main(void)
         TEST(weight_is_replicated_and_survives_restarts),
         TEST(weight_that_an_earlier_version_did_not_store_returns),
         TEST(weight_is_in_the_snapshot),
+        TEST(nodes_find_the_same_instance_for_a_key),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -233,7 +233,10 @@ static void invalid_instance_is_not_sent(void **state)
         {"register shop s-1 --ip 10.0.0.7 --region=", "--region must be 1 to 255 bytes"},
         {"set-status shop s-1", "STATUS is missing"},
         {"set-status shop s-1 dwn", "did you mean down?"},
-        {"lookup shop --strategy best", "--strategy must be random or round-robin, is best"},
+        {"lookup shop --strategy best",
+         "--strategy must be random, round-robin, weighted or consistent-hash, is best"},
+        {"lookup shop --strategy consistent-hash", "consistent-hash needs --hash-key KEY"},
+        {"lookup shop --hash-key k", "--hash-key needs --strategy consistent-hash"},
         {"guard", "guard status [SERVICE]"},
         {"guard engage", "guard status [SERVICE]"},
         {"leases", "SERVICE is missing"},
@@ -388,6 +391,9 @@ static void lookup_prints_one_url(void **state)
     check_run(fixture, "register shop s-1 --ip 10.0.0.7 --port 80", 0, "registered");
     check_run(fixture, "lookup shop", 0, "http://10.0.0.7:80\n");
     check_run(fixture, "lookup shop --strategy round-robin", 0, "http://10.0.0.7:80\n");
+    check_run(fixture, "lookup shop --strategy weighted", 0, "http://10.0.0.7:80\n");
+    check_run(fixture, "lookup shop --strategy consistent-hash --hash-key a&b", 0,
+              "http://10.0.0.7:80\n");
     json_t *json = run_json(fixture, "lookup shop --json", 0);
     assert_string_equal(json_string_value(check_find(json, "instance.instance_id")), "s-1");
     json_decref(json);

@@ -214,7 +214,54 @@ static void round_robin_continues_after_changes(void **state)
         assert_int_equal(seen[i], 10);
     const struct artemis_service *empty = discover("nobody");
     assert_null(artemis_pick(empty, ARTEMIS_ROUND_ROBIN));
+    assert_null(artemis_pick(empty, ARTEMIS_WEIGHTED));
+    assert_null(artemis_pick_by_key(empty, "key"));
     artemis_service_free(empty);
+}
+
+static void register_weight(const char *id, int weight)
+{
+    check_status(http_post(http, REGISTER, "{'instances':[{" INSTANCE_FIELDS ",'weight':%d}]}",
+                           "shop", id, weight),
+                 200, "success", NULL);
+}
+
+static void library_and_server_find_the_same_instance_for_a_key(void **state)
+{
+    (void)state;
+    static const int weights[] = {100, 1, 0, 250, 1000};
+    for (int i = 0; i < 5; i++) {
+        char id[] = {'s', '-', (char)('0' + i), '\0'};
+        register_weight(id, weights[i]);
+    }
+    wait_discovered("shop", 5, false);
+    const struct artemis_service *service = discover("shop");
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "user-%d", i);
+        struct http_response *response = http_get(
+            http, "/api/discovery/lookup?service_id=shop&strategy=consistent-hash&hash_key=%s",
+            key);
+        assert_string_equal(artemis_pick_by_key(service, key)->instance_id,
+                            check_text(response, "instance.instance_id"));
+    }
+    artemis_service_free(service);
+}
+
+static void weighted_picks_follow_the_weights(void **state)
+{
+    (void)state;
+    int seen[3] = {0};
+    register_weight("s-0", 300);
+    register_weight("s-1", 100);
+    register_weight("s-2", 0);
+    wait_discovered("shop", 3, false);
+    const struct artemis_service *service = discover("shop");
+    for (int i = 0; i < 4000; i++)
+        seen[artemis_pick(service, ARTEMIS_WEIGHTED)->instance_id[2] - '0']++;
+    assert_in_range(seen[0], 2800, 3200);
+    assert_int_equal(seen[0] + seen[1], 4000);
+    artemis_service_free(service);
 }
 
 /* --- watch ------------------------------------------------------------------------------------ */
@@ -509,6 +556,8 @@ int main(void)
         TEST(known_state_is_stale_when_the_server_ends),
         TEST(server_that_hangs_is_detected),
         TEST(round_robin_continues_after_changes),
+        TEST(library_and_server_find_the_same_instance_for_a_key),
+        TEST(weighted_picks_follow_the_weights),
         TEST(changes_are_reported_in_order),
         TEST(watch_current_reports_existing_instances_first),
         TEST(star_watches_all_services),

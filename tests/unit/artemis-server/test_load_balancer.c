@@ -67,6 +67,45 @@ static void random_takes_each_candidate_about_as_often(void **state)
     }
 }
 
+/* The weight of an index is the index, less 4. */
+static uint32_t weight_of(const void *context, uint32_t index)
+{
+    (void)context;
+    return index > 4 ? index - 4 : 0;
+}
+
+static void weighted_takes_each_candidate_as_its_weight_says(void **state)
+{
+    (void)state;
+    enum { DRAWS = 30000 };
+    uint64_t seed = 1;
+    uint32_t bits = 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7; /* 0, 1, 2, 3 */
+    uint32_t drawn[8] = {0};
+    assert_int_equal(load_balancer_total(8, has_bit, weight_of, &bits), 6);
+    for (int i = 0; i < DRAWS; i++)
+        drawn[load_balancer_weighted(8, has_bit, weight_of, &bits, (uint32_t)next_random(&seed))]++;
+    for (uint32_t i = 5; i < 8; i++)
+        assert_in_range(drawn[i], DRAWS / 6 * weight_of(NULL, i) * 9 / 10,
+                        DRAWS / 6 * weight_of(NULL, i) * 11 / 10);
+    assert_int_equal(drawn[5] + drawn[6] + drawn[7], DRAWS);
+    assert_int_equal(load_balancer_weighted(8, has_bit, weight_of, &bits, 0), 5);
+    assert_int_equal(load_balancer_weighted(8, has_bit, weight_of, &bits, UINT32_MAX), 7);
+}
+
+static void weighted_without_weights_takes_each_candidate(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    uint32_t bits = 1 << 1 | 1 << 3;
+    uint32_t drawn[8] = {0};
+    for (int i = 0; i < 1000; i++)
+        drawn[load_balancer_weighted(8, has_bit, weight_of, &bits, (uint32_t)next_random(&seed))]++;
+    assert_in_range(drawn[1], 400, 600);
+    assert_int_equal(drawn[1] + drawn[3], 1000);
+    bits = 0;
+    assert_int_equal(load_balancer_weighted(8, has_bit, weight_of, &bits, 7), 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +113,8 @@ int main(void)
         cmocka_unit_test(next_goes_on_after_candidates_have_gone),
         cmocka_unit_test(without_a_candidate_there_is_none),
         cmocka_unit_test(random_takes_each_candidate_about_as_often),
+        cmocka_unit_test(weighted_takes_each_candidate_as_its_weight_says),
+        cmocka_unit_test(weighted_without_weights_takes_each_candidate),
     };
     return cmocka_run_group_tests_name("load_balancer", tests, NULL, NULL);
 }

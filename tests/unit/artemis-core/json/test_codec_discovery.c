@@ -82,7 +82,7 @@ static void single_config(void **state)
         assert_false(discovery_request_is_list(request));
         assert_int_equal(discovery_request_count(request), 1);
         check_config(request, 0, cases[i].service, cases[i].statuses);
-        assert_int_equal(discovery_request_strategy(request), LOOKUP_RANDOM);
+        assert_int_equal(discovery_request_choice(request).strategy, LOOKUP_RANDOM);
         discovery_request_free(request);
     }
 }
@@ -135,12 +135,17 @@ static void strategy_of_each_name(void **state)
         {"''", LOOKUP_RANDOM},
         {"'random'", LOOKUP_RANDOM},
         {"'round-robin'", LOOKUP_ROUND_ROBIN},
+        {"'weighted'", LOOKUP_WEIGHTED},
+        {"'consistent-hash','hash_key':'a key'", LOOKUP_CONSISTENT_HASH},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *body =
             quoted("{'discovery_config':{'service_id':'s'},'strategy':%s}", cases[i].strategy);
         struct discovery_request *request = parsed(body, false);
-        assert_int_equal(discovery_request_strategy(request), cases[i].expected);
+        struct lookup_choice choice = discovery_request_choice(request);
+        assert_int_equal(choice.strategy, cases[i].expected);
+        if (choice.strategy == LOOKUP_CONSISTENT_HASH)
+            assert_true(slice_equal(choice.hash_key, SLICE("a key")));
         discovery_request_free(request);
         free(body);
     }
@@ -254,7 +259,10 @@ static void strategy_that_is_unknown(void **state)
 {
     (void)state;
     check_rejected("{'discovery_config':{'service_id':'s'},'strategy':'first'}", ERR_INVALID_FIELD,
-                   "strategy: must be random or round-robin, is 'first'", false);
+                   "strategy: must be random, round-robin, weighted or consistent-hash, is 'first'",
+                   false);
+    check_rejected("{'discovery_config':{'service_id':'s'},'strategy':'consistent-hash'}",
+                   ERR_INVALID_FIELD, "hash_key: is required with consistent-hash", false);
     check_rejected("{'discoveryConfig':{'serviceId':'s'},'strategy':3}", ERR_INVALID_FIELD,
                    "strategy: must be a string, is 3", true);
 }

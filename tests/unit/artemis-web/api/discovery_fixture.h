@@ -85,7 +85,8 @@ static inline enum error pick_plain(struct registry *registry, struct slice id, 
                                     struct instance **out)
 {
     struct near_counts near;
-    return registry_pick(registry, id, plain_filter(all_statuses), strategy, random, out, &near);
+    struct lookup_choice choice = {strategy, SLICE("key")};
+    return registry_pick(registry, id, plain_filter(all_statuses), &choice, random, out, &near);
 }
 
 static inline json_t *parse_body(struct slice body)

@@ -203,9 +203,9 @@ static void pick_is_one_of_the_nearest(void **state)
         filter.metadata_count = rows[i].color != NULL;
         filter.metadata[0] = (struct metadata_entry){SLICE("color"), slice_of(rows[i].color)};
         for (uint32_t random = 0; random < 20; random++) {
-            enum lookup_strategy strategy = random % 2 ? LOOKUP_RANDOM : LOOKUP_ROUND_ROBIN;
+            struct lookup_choice choice = {random % LOOKUP_STRATEGIES, SLICE("key")};
             assert_int_equal(
-                registry_pick(registry, SLICE("s"), &filter, strategy, random, &instance, &counts),
+                registry_pick(registry, SLICE("s"), &filter, &choice, random, &instance, &counts),
                 ERR_NONE);
             assert_true(
                 slice_equal(instance_text(instance, FIELD_INSTANCE), slice_of(rows[i].expected)));
@@ -214,9 +214,9 @@ static void pick_is_one_of_the_nearest(void **state)
         }
     }
     filter.zone = SLICE("nowhere");
-    assert_int_equal(
-        registry_pick(registry, SLICE("s"), &filter, LOOKUP_RANDOM, 1, &instance, &counts),
-        ERR_INSTANCE_NOT_FOUND);
+    assert_int_equal(registry_pick(registry, SLICE("s"), &filter, &(struct lookup_choice){0}, 1,
+                                   &instance, &counts),
+                     ERR_INSTANCE_NOT_FOUND);
 }
 
 /* --- cache ------------------------------------------------------------------------------------ */

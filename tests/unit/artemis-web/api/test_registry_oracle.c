@@ -258,7 +258,7 @@ static bool is_up(const struct row *row)
 static void do_pick(unsigned service)
 {
     struct instance *instance = NULL;
-    enum lookup_strategy strategy = random_below(&seed, 2) ? LOOKUP_RANDOM : LOOKUP_ROUND_ROBIN;
+    enum lookup_strategy strategy = random_below(&seed, LOOKUP_STRATEGIES);
     enum error error = pick_plain(registry, slice_of(service_names[service]), false, strategy,
                                   (uint32_t)next_random(&seed), &instance);
     bool any_is_up = false;
