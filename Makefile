@@ -92,6 +92,7 @@ BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c bench/core/*
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_VARIANT  := $(if $(filter release,$(VARIANT)),sim,$(VARIANT))
 SIM_BIN      := $(BUILD)/$(SIM_VARIANT)/tests/sim/sim
+DEMO_BIN     := $(OUT)/tests/demo/kubernetes_server
 WIRE_BIN     := $(OUT)/tests/chaos/wire
 HEADER_CHECKS := $(patsubst %,$(OUT)/headers/%.ok,$(sort $(shell find $(LAYERS) tests bench -name '*.h')))
 # The libraries of a unit test: the layer that it tests and those below.
@@ -123,8 +124,8 @@ test: unit e2e ## build and run every test
 unit: $(UNIT_BIN) $(REPLAY_BIN) ## run the unit tests (ONLY=shard for those with shard in their path)
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
 
-e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
-	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(E2E_SCRIPTS))
+e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) $(DEMO_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
+	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(E2E_SCRIPTS))
 
 lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
@@ -164,8 +165,8 @@ sim-bug: ## check that the simulator finds a deliberate bug for each invariant a
 chaos: $(BINARY) $(WIRE_BIN) ## inject faults into five nodes in network namespaces; as root (SCENARIO=isolated for one, TOKENS=yes)
 	@ARTEMIS_BINARY=$(BINARY) WIRE=$(WIRE_BIN) SCENARIO='$(SCENARIO)' TOKENS='$(TOKENS)' tests/chaos/chaos.sh
 
-demo: $(BINARY) ## two nodes find each other by a membership provider: join, leave, recover (PROVIDER=etcd)
-	@ARTEMIS_BINARY=$(BINARY) tests/demo/demo.sh $(or $(PROVIDER),static)
+demo: $(BINARY) $(DEMO_BIN) ## two nodes find each other by a membership provider: join, leave, recover (PROVIDER=etcd)
+	@ARTEMIS_BINARY=$(BINARY) DEMO_DIR=$(OUT)/tests/demo tests/demo/demo.sh $(or $(PROVIDER),static)
 
 bench: $(BINARY) $(BENCH_BIN) ## run the benchmarks and print a table of the results
 	@ARTEMIS_BINARY=$(BINARY) BENCH_DIR=$(OUT)/bench bench/bench.sh
@@ -308,7 +309,7 @@ $(REPLAY_BIN): $(OUT)/tests/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tes
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(E2E_BIN): $(OUT)/tests/e2e/%: $(OUT)/tests/e2e/%.o $(TEST_LIB_OBJ) $(LIB_STATIC) $(LIB_core)
+$(E2E_BIN) $(DEMO_BIN): %: %.o $(TEST_LIB_OBJ) $(LIB_STATIC) $(LIB_core)
 	@echo "  LD   $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL) -lcmocka
 

@@ -264,11 +264,15 @@ static void replaced_token_is_read(void **state)
     assert_int_equal(kubernetes_api_count(&api, &api.rejected_tokens), rejected);
 }
 
-static void wait_problem(const char *text)
+static bool has_problem(void *context)
 {
-    const char *problem = member_node_wait_provider(&nodes[1], "failing");
-    if (!strstr(problem, text))
-        fail_msg("the problem is: %s", problem);
+    return strstr(member_node_wait_provider(&nodes[1], "failing"), context) != NULL;
+}
+
+static void wait_problem(char *text)
+{
+    if (!wait_until(has_problem, text, wait_deadline_ms()))
+        fail_msg("the problem is: %s", member_node_wait_provider(&nodes[1], "failing"));
 }
 
 static void errors_are_named_and_end(void **state)
@@ -278,7 +282,7 @@ static void errors_are_named_and_end(void **state)
     kubernetes_api_start(&api);
     put_pod(1);
     put_pod(2);
-    start_node(1);
+    start_node_with(1, "cluster.kubernetes.lease_secs=3");
     wait_problem("lacks the verb \"list\" for endpointslices (discovery.k8s.io) in the namespace "
                  "prod");
     kubernetes_api_set_status(&api, API_SLICES, 429);
@@ -289,7 +293,10 @@ static void errors_are_named_and_end(void **state)
     kubernetes_api_set_status(&api, API_LEASES, 403);
     kubernetes_api_drop_watches(&api);
     wait_problem("leases (coordination.k8s.io)");
-    kubernetes_api_set_status(&api, API_LEASES, 500);
+    kubernetes_api_set_status(&api, API_LEASES, 200); /* with a body that is no Lease */
+    wait_problem("list of leases: the response cannot be read");
+    unsigned requests = kubernetes_api_count(&api, &api.odd_responses);
+    kubernetes_api_wait_above(&api, &api.odd_responses, requests);
     kubernetes_api_set_status(&api, API_LEASES, 0);
     member_node_wait_provider(&nodes[1], "up");
     member_node_wait_peers(&nodes[1], "node2");

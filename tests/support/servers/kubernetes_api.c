@@ -136,6 +136,17 @@ void kubernetes_api_remove_pod(struct kubernetes_api *api, const char *name)
     pthread_mutex_unlock(&api->lock);
 }
 
+void kubernetes_api_set_pods(struct kubernetes_api *api, const struct kubernetes_pod *pods,
+                             size_t count)
+{
+    assert_true(count <= API_PODS_MAX);
+    pthread_mutex_lock(&api->lock);
+    memcpy(api->pods, pods, count * sizeof *pods);
+    api->pod_count = count;
+    write_slice(api, false);
+    pthread_mutex_unlock(&api->lock);
+}
+
 /* --- responses -------------------------------------------------------------------------------- */
 
 /* Takes over the object. */
@@ -304,11 +315,16 @@ static enum MHD_Result respond_kind(struct kubernetes_api *api, struct MHD_Conne
     static const char *const reasons[] = {"Forbidden", "TooManyRequests", "InternalError"};
     unsigned status = kubernetes_api_count(api, &api->status[kind]);
     const char *watch = api_argument(connection, "watch");
-    if (status)
+    if (status) {
+        pthread_mutex_lock(&api->lock);
+        api->odd_responses += rest[0] != '\0';
+        pthread_cond_broadcast(&api->on_change);
+        pthread_mutex_unlock(&api->lock);
         return api_respond_status(connection, status,
                                   reasons[status == 403   ? 0
                                           : status == 429 ? 1
                                                           : 2]);
+    }
     if (rest[0] == '\0' && strcmp(method, "GET") == 0)
         return watch && watch[0] != '0' && watch[0] != 'f'
                    ? api_respond_watch(api, connection, kind)

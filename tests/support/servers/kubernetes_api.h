@@ -55,6 +55,7 @@ struct kubernetes_api {
     unsigned watch_ms_max;      /* 0: as requested */
     /* What tests read: */
     unsigned lists[API_KINDS], watches[API_KINDS], rejected_tokens;
+    unsigned odd_responses;           /* with `status`, to requests for one object */
     uint64_t watched_from[API_KINDS]; /* the version of the last watch */
 };
 
@@ -68,6 +69,9 @@ void kubernetes_api_stop(struct kubernetes_api *api);
 /* Adds a pod, or replaces the one of that name. */
 void kubernetes_api_put_pod(struct kubernetes_api *api, const struct kubernetes_pod *pod);
 void kubernetes_api_remove_pod(struct kubernetes_api *api, const char *name);
+/* Replaces all pods, which have IPv4 addresses. */
+void kubernetes_api_set_pods(struct kubernetes_api *api, const struct kubernetes_pod *pods,
+                             size_t count);
 /* Whether a Lease of that name exists. */
 bool kubernetes_api_has_lease(struct kubernetes_api *api, const char *name);
 

@@ -125,13 +125,13 @@ static bool read_slice(json_t *value, const char *port, struct kubernetes_object
 
 /* --- Leases ----------------------------------------------------------------------------------- */
 
-/* "http://10.1.2.3:8080" or "https://[fd00::1]:8080"; "" stays where it is something else. */
-static void read_holder(const char *text, char out[INET6_ADDRSTRLEN])
+void kubernetes_read_url(const char *url, char out[INET6_ADDRSTRLEN])
 {
     char host[INET6_ADDRSTRLEN];
-    const char *start = strstr(text, "://");
-    const char *end = strrchr(text, ':');
-    start = start ? start + strlen("://") : text;
+    const char *start = strstr(url, "://");
+    const char *end = strrchr(url, ':');
+    start = start ? start + strlen("://") : url;
+    out[0] = '\0';
     if (!end || end <= start)
         return;
     if (*start == '[' && end[-1] == ']') {
@@ -157,7 +157,7 @@ static bool read_lease(json_t *value, struct kubernetes_object *out)
     json_int_t secs = json_integer_value(duration);
     secs = secs < 1 ? 1 : secs;
     out->ttl_ms = (uint64_t)(secs > LEASE_SECS_MAX ? LEASE_SECS_MAX : secs) * MS_PER_SEC;
-    read_holder(holder, out->holder);
+    kubernetes_read_url(holder, out->holder);
     return true;
 }
 

@@ -93,6 +93,8 @@ bool kubernetes_read_event(const struct kubernetes_source *source, struct slice 
 /* Reads one object, such as a Lease. */
 bool kubernetes_read_object(const struct kubernetes_source *source, struct slice body,
                             struct kubernetes_object *out);
+/* Writes the numeric address of a url like "http://10.1.2.3:8080"; "": it has none. */
+void kubernetes_read_url(const char *url, char out[INET6_ADDRSTRLEN]);
 /* Reads the body of a response that is not 2xx. */
 void kubernetes_read_status(struct slice body, struct kubernetes_status *out);
 

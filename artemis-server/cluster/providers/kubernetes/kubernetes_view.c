@@ -255,6 +255,16 @@ size_t kubernetes_view_members(const struct kubernetes_view *view, const struct 
     return left_out;
 }
 
+const char *kubernetes_view_zone(const struct kubernetes_view *view, const char *url)
+{
+    char address[INET6_ADDRSTRLEN];
+    kubernetes_read_url(url, address);
+    for (size_t i = 0; i < view->endpoint_count; i++)
+        if (strcmp(view->endpoints[i].endpoint.address, address) == 0)
+            return view->endpoints[i].endpoint.zone;
+    return "";
+}
+
 static bool has_port(const struct kubernetes_view *view)
 {
     for (size_t i = 0; i < view->endpoint_count; i++)

@@ -63,6 +63,8 @@ uint64_t kubernetes_view_due_ms(const struct kubernetes_view *view);
 /* The members. Returns the number of those that did not fit. */
 size_t kubernetes_view_members(const struct kubernetes_view *view, const struct config *config,
                                struct member_list *out);
+/* The zone of the pod with the address of this url; "": not known. Valid until the view changes. */
+const char *kubernetes_view_zone(const struct kubernetes_view *view, const char *url);
 /* Writes what is wrong with the slices. False: nothing is. Without a single endpoint, the members
  * must stay as they were: this node has one itself. */
 bool kubernetes_view_problem(const struct kubernetes_view *view, const struct config *config,

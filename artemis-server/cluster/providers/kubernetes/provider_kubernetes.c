@@ -64,7 +64,7 @@ struct kubernetes {
     struct collection collections[KUBERNETES_KINDS];
     struct kubernetes_lease lease;
     struct provider_http_call *lease_call; /* NULL: none is in flight */
-    char lease_problem[REPORT_BYTES];      /* "": the last step has succeeded */
+    char lease_problem[REPORT_BYTES];      /* "": it was renewed since the last failure */
     struct kubernetes_view view;
     struct kubernetes_event event;  /* the one that is being read */
     bool has_published, has_failed; /* a request has failed since the last report */
@@ -90,11 +90,11 @@ static uint64_t random_number(void)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-/* How long the server demands to wait; 0: it does not. */
+/* How long the server demands to wait; 0: it does not, or there is no response. */
 static uint64_t wait_of(const struct provider_http_response *response)
 {
     uint64_t secs = 0;
-    const char *value = provider_http_header(response, "Retry-After");
+    const char *value = response->status ? provider_http_header(response, "Retry-After") : NULL;
     if (!value || !slice_to_u64(slice_of(value), &secs) || secs > KUBERNETES_RETRY_MAX_MS)
         return 0;
     return secs * MS_PER_SEC;
@@ -106,9 +106,12 @@ static void describe(const struct kubernetes *kubernetes, enum kubernetes_kind k
                      char out[REPORT_BYTES])
 {
     struct kubernetes_status status = {0};
+    const char *token_file = kubernetes->settings.token_file;
     if (response->status == 401)
-        snprintf(out, REPORT_BYTES, "401: the API server does not accept the token in %s",
-                 kubernetes->settings.token_file[0] ? kubernetes->settings.token_file : "no file");
+        snprintf(out, REPORT_BYTES, "401: the API server %s%s",
+                 token_file[0] ? "does not accept the token in "
+                               : "wants a token: set cluster.kubernetes.account_dir",
+                 token_file);
     else if (response->status == 403)
         snprintf(out, REPORT_BYTES,
                  "403: the Role of the service account lacks the verb \"%s\" for %s (%s) in the "
@@ -264,6 +267,7 @@ static void on_lease_end(void *context, const struct provider_http_response *res
     struct kubernetes *kubernetes = context;
     struct provider_http_response refused = {.problem = "the response cannot be read"};
     struct kubernetes_object *object = &kubernetes->event.object;
+    bool is_renewal = kubernetes->lease.step != KUBERNETES_READ;
     const struct kubernetes_source *source = &kubernetes->collections[KUBERNETES_LEASES].source;
     kubernetes->lease_call = NULL;
     if (response->problem[0]) {
@@ -275,7 +279,8 @@ static void on_lease_end(void *context, const struct provider_http_response *res
         return;
     }
     kubernetes_lease_on_response(&kubernetes->lease, object->version, clock_now().mono_ms);
-    kubernetes->lease_problem[0] = '\0';
+    if (is_renewal)
+        kubernetes->lease_problem[0] = '\0';
 }
 
 static void lease_url(const struct kubernetes *kubernetes, bool has_name, char out[URL_BYTES])
@@ -362,24 +367,31 @@ static void delete_lease(struct kubernetes *kubernetes)
 
 /* --- what is published ------------------------------------------------------------------------ */
 
-static const char *reason_of(const struct member_list *members, const struct member_list *before)
+static void write_reason(const struct kubernetes *kubernetes, const struct member_list *members,
+                         char out[REPORT_BYTES])
 {
-    for (size_t i = 0; i < members->count; i++)
-        if (!member_list_has(before, members->items[i].url))
-            return "a pod was added";
-    return "a pod was removed, or its Lease was deleted or has run out";
+    snprintf(out, REPORT_BYTES, "a pod was removed, or its Lease was deleted or has run out");
+    for (size_t i = 0; i < members->count; i++) {
+        const char *url = members->items[i].url;
+        if (member_list_has(&kubernetes->members, url))
+            continue;
+        const char *zone = kubernetes_view_zone(&kubernetes->view, url);
+        snprintf(out, REPORT_BYTES, "a pod was added%s%s", zone[0] ? " in the zone " : "", zone);
+        return;
+    }
 }
 
 static void publish(struct kubernetes *kubernetes)
 {
     struct member_list members;
+    char reason[REPORT_BYTES];
     if (!kubernetes->view.has_slices || kubernetes->view.endpoint_count == 0)
         return;
     kubernetes->left_out =
         kubernetes_view_members(&kubernetes->view, kubernetes->provider->config, &members);
     if (kubernetes->has_published && member_list_equal(&members, &kubernetes->members))
         return;
-    const char *reason = reason_of(&members, &kubernetes->members);
+    write_reason(kubernetes, &members, reason);
     kubernetes->members = members;
     kubernetes->has_published = true;
     provider_publish(kubernetes->provider, &members, reason);

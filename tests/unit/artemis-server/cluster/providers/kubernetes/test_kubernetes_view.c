@@ -178,6 +178,16 @@ static void pod_with_two_families_is_one_member(void **state)
     expect_members("10.0.0.1 [fd00::2]");
 }
 
+static void zone_of_a_member_is_that_of_its_endpoint(void **state)
+{
+    (void)state;
+    list(SLICES, 0, START_MS, "a", "10.0.0.1=u1 fd00::1=u2", NULL);
+    snprintf(view.endpoints[1].endpoint.zone, KUBERNETES_ZONE_BYTES, "eu-1a");
+    assert_string_equal(kubernetes_view_zone(&view, "https://[fd00::1]:8080"), "eu-1a");
+    assert_string_equal(kubernetes_view_zone(&view, "http://10.0.0.1:8080"), "");
+    assert_string_equal(kubernetes_view_zone(&view, "http://10.0.0.9:8080"), "");
+}
+
 static void problems_of_the_service_are_named(void **state)
 {
     (void)state;
@@ -330,6 +340,7 @@ int main(void)
         TEST(pods_of_all_slices_are_members),
         TEST(terminating_pod_leaves),
         TEST(pod_with_two_families_is_one_member),
+        TEST(zone_of_a_member_is_that_of_its_endpoint),
         TEST(problems_of_the_service_are_named),
         TEST(pods_beyond_the_limit_are_named),
         TEST(lease_runs_out_when_a_later_list_shows_no_renewal),
