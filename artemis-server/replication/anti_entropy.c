@@ -417,6 +417,7 @@ static void complete_comparison(struct replicator *replicator, struct peer *peer
     } else {
         replicator->stats.comparisons++;
         peer->view.compared_ms = now.mono_ms;
+        peer->missing_ms = 0;
         share_records(replicator, peer);
     }
     end_comparison(replicator, peer, now);

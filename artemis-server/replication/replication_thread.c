@@ -122,12 +122,6 @@ static void update_peer(struct replication_thread *thread, uint32_t number)
                   LOG_NUMBER("buckets", peer->view.differing));
 }
 
-static void set_last_error(struct peer_status *peer, const char *error_text)
-{
-    snprintf(peer->last_error, sizeof(peer->last_error), "%s", error_text);
-    peer->last_error_wall_ms = clock_now().wall_ms;
-}
-
 /* Another peer with the same node id; NULL: there is none. */
 static struct peer_status *find_same_id(struct replication_thread *thread,
                                         const struct peer_status *peer)
@@ -215,8 +209,7 @@ static void on_response(void *context, const struct peer_response *response)
     }
     peer->sent_bytes += response->sent_bytes;
     peer->received_bytes += response->received_bytes;
-    if (response->result != SEND_DELIVERED)
-        set_last_error(peer, response->error_text);
+    peer_status_note_result(peer, message->kind, response->result, response->error_text, now);
     log_rejection(peer, response);
     if (response->has_health) {
         set_names(thread, peer, response);
@@ -395,13 +388,23 @@ static uint64_t run_turn(struct replication_thread *thread)
     return replicator_due_ms(thread->replicator, now);
 }
 
+static void refresh_view(struct replication_thread *thread, struct peer_status *peer,
+                         uint32_t number, struct moment now)
+{
+    bool was_suspect = peer->view.is_suspect;
+    replicator_view(thread->replicator, number, now, &peer->view);
+    if (peer->view.is_suspect && !was_suspect)
+        log_peer(LOG_LEVEL_WARN, "peer is suspect: it does not respond; messages are sent again",
+                 peer, peer->last_error);
+}
+
 static void publish(struct replication_thread *thread, struct moment now)
 {
     struct replicator_stats stats;
     replicator_stats(thread->replicator, &stats);
     for (uint32_t number = 0; number < MEMBERS_MAX; number++)
         if (thread->peers[number].url[0])
-            replicator_view(thread->replicator, number, now, &thread->peers[number].view);
+            refresh_view(thread, &thread->peers[number], number, now);
     replication_status_publish(&thread->status, thread->peers, &stats, thread->flushed, now);
     thread->published_ms = now.mono_ms;
     thread->publish_now = false;

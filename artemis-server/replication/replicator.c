@@ -165,6 +165,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         peer->comparison.next_ms = now.mono_ms;
         bootstrap_on_peer_up(replicator, peer, now);
     } else {
+        batch_on_peer_down(peer);
         if (!SIM_BUG(5))
             outbox_clear(&peer->outbox);
         comparison_reset(&peer->comparison);

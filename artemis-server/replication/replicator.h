@@ -256,7 +256,9 @@ struct peer_view {
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;
-    uint64_t oldest_ms;        /* age of the oldest pending change or renewal */
+    bool is_suspect;           /* up, and silent for longer than it should be */
+    bool has_unacknowledged;   /* changes or renewals, in the outbox or on the way */
+    uint64_t oldest_ms;        /* age of the oldest of them; 0: none */
     uint64_t last_lag_ms;      /* of the last delivered item: from the change to the response */
     uint64_t last_response_ms; /* monotonic; 0: never */
     uint64_t compared_ms;      /* monotonic: the last complete comparison; 0: never */

@@ -27,6 +27,15 @@ static enum outbox_queue queue_of(const struct record_copy *copy)
     return copy->deleted ? QUEUE_UNREGISTER : QUEUE_REGISTER;
 }
 
+/* Nothing is kept for a peer that is not up. A legacy peer is not compared. */
+static void note_missing(struct peer *peer, uint64_t touched_ms)
+{
+    bool may_return = peer->health == PEER_DOWN || peer->health == PEER_INCOMPATIBLE ||
+                      peer->health == PEER_UNAUTHORIZED;
+    if (peer->joined && may_return && !peer->is_legacy && !peer->missing_ms)
+        peer->missing_ms = touched_ms;
+}
+
 typedef size_t drain_records(struct registry *registry, struct record_copy *out, size_t max);
 
 static void drain(struct replicator *replicator, drain_records *drain_list, bool renewals)
@@ -36,8 +45,10 @@ static void drain(struct replicator *replicator, drain_records *drain_list, bool
     while ((count = drain_list(replicator->registry, copies, 256))) {
         for (uint32_t p = 0; p < REPLICATOR_PEERS_MAX; p++) {
             struct peer *peer = &replicator->peers[p];
-            if (!peer->joined || peer->health != PEER_UP)
+            if (!peer->joined || peer->health != PEER_UP) {
+                note_missing(peer, copies[0].touched_ms);
                 continue;
+            }
             for (size_t i = 0; i < count; i++)
                 add_to_outbox(peer, copies[i], renewals ? QUEUE_RENEW : queue_of(&copies[i]));
         }
@@ -165,6 +176,23 @@ static void start_interval(const struct replicator *replicator, struct peer *pee
         peer->renew_due_ms = now.mono_ms + remote_interval_ms(replicator);
 }
 
+static uint64_t oldest_of(const struct message *message)
+{
+    uint64_t oldest_ms = UINT64_MAX;
+    for (size_t i = 0; i < message->count; i++)
+        if (!message->items[i].is_repair && message->items[i].touched_ms < oldest_ms)
+            oldest_ms = message->items[i].touched_ms;
+    return oldest_ms == UINT64_MAX ? 0 : oldest_ms;
+}
+
+/* What was put back is at the end of its queue: a message that empties it has all of that. */
+static void note_sent(struct peer *peer, enum outbox_queue queue, const struct message *message)
+{
+    peer->oldest[queue].sent_ms = oldest_of(message);
+    if (outbox_count(&peer->outbox, queue) == 0)
+        peer->oldest[queue].returned_ms = 0;
+}
+
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now)
 {
     static const enum outbox_queue order[] = {QUEUE_UNREGISTER, QUEUE_REGISTER, QUEUE_RENEW};
@@ -186,6 +214,7 @@ struct message *batch_next(struct replicator *replicator, struct peer *peer, str
         message->count = outbox_take(&peer->outbox, queue, message->items, max, bytes_max);
         if (queue == QUEUE_RENEW)
             start_interval(replicator, peer, now);
+        note_sent(peer, queue, message);
         peer->view.items[kind] += message->count;
         return message;
     }
@@ -212,6 +241,10 @@ static void measure_lag(struct peer *peer, const struct message *message, struct
 
 static void put_back(struct peer *peer, struct message *message)
 {
+    uint64_t oldest_ms = oldest_of(message);
+    uint64_t *returned_ms = &peer->oldest[queue_of_kind(message->kind)].returned_ms;
+    if (oldest_ms && (!*returned_ms || oldest_ms < *returned_ms))
+        *returned_ms = oldest_ms;
     for (size_t i = 0; i < message->count; i++) {
         if (!outbox_put_back(&peer->outbox, &message->items[i], queue_of_kind(message->kind)))
             continue;
@@ -226,6 +259,7 @@ void batch_on_result(struct replicator *replicator, struct peer *peer, struct me
                      enum send_result result, struct moment now)
 {
     (void)replicator;
+    peer->oldest[queue_of_kind(message->kind)].sent_ms = 0;
     if (result == SEND_DELIVERED) {
         measure_lag(peer, message, now);
         if (peer->register_batch < peer_limits(peer)->items_max)
@@ -247,6 +281,38 @@ void batch_on_result(struct replicator *replicator, struct peer *peer, struct me
 
 /* --- status ----------------------------------------------------------------------------------- */
 
+static uint64_t earlier_of(uint64_t a_ms, uint64_t b_ms)
+{
+    return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+/* The time of the oldest change or renewal that the peer has not acknowledged; 0: none. */
+static uint64_t oldest_unacknowledged_ms(const struct peer *peer)
+{
+    uint64_t pending_ms = outbox_oldest_ms(&peer->outbox);
+    uint64_t oldest_ms = pending_ms == UINT64_MAX ? 0 : pending_ms;
+    for (int queue = 0; queue < QUEUE_COUNT; queue++)
+        oldest_ms = earlier_of(
+            oldest_ms, earlier_of(peer->oldest[queue].sent_ms, peer->oldest[queue].returned_ms));
+    return earlier_of(oldest_ms, peer->missing_ms);
+}
+
+void batch_on_peer_down(struct peer *peer)
+{
+    peer->missing_ms = peer->is_legacy ? 0 : oldest_unacknowledged_ms(peer);
+    for (int queue = 0; queue < QUEUE_COUNT; queue++)
+        peer->oldest[queue].sent_ms = peer->oldest[queue].returned_ms = 0;
+}
+
+/* A peer that is up responds to a health check in each interval. */
+static bool is_suspect(const struct replicator *replicator, const struct peer *peer,
+                       struct moment now)
+{
+    uint64_t interval_ms = replicator->options.health_interval_ms;
+    return peer->health == PEER_UP &&
+           now.mono_ms >= peer->view.last_response_ms + interval_ms + interval_ms / 2;
+}
+
 void replicator_view(const struct replicator *replicator, uint32_t number, struct moment now,
                      struct peer_view *view)
 {
@@ -264,8 +330,10 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
     view->outbox_bytes = outbox_bytes(&peer->outbox);
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         view->backlog += outbox_count(&peer->outbox, queue);
-    uint64_t oldest_ms = outbox_oldest_ms(&peer->outbox);
-    view->oldest_ms = oldest_ms < now.mono_ms ? now.mono_ms - oldest_ms : 0;
+    view->is_suspect = is_suspect(replicator, peer, now);
+    uint64_t oldest_ms = oldest_unacknowledged_ms(peer);
+    view->has_unacknowledged = oldest_ms;
+    view->oldest_ms = oldest_ms && oldest_ms < now.mono_ms ? now.mono_ms - oldest_ms : 0;
 }
 
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats)

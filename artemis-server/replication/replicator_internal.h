@@ -84,6 +84,13 @@ struct peer {
     bool has_blocks;         /* it exchanges its block list, */
     uint64_t blocks_hash;    /* which had this hash */
     bool blocks_due;         /* the lists may differ since the last exchange */
+    /* Changes and renewals that the peer has not acknowledged; see replicator_view. */
+    struct {
+        uint64_t sent_ms;     /* the oldest of the message on the way; 0: none */
+        uint64_t returned_ms; /* the oldest that were put back into the outbox; 0: none */
+    } oldest[QUEUE_COUNT];
+    uint64_t missing_ms; /* the oldest that was dropped or not kept for it, because it was not up,
+                            until the next comparison; 0: none */
     struct outbox outbox;
     struct comparison comparison;
     struct peer_view view; /* counters; replicator_view fills in the rest */
@@ -178,6 +185,8 @@ uint64_t batch_due_ms(const struct peer *peer);
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);
 void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,
                      enum send_result result, struct moment now);
+/* The peer is not up any more: what it has not acknowledged is dropped. */
+void batch_on_peer_down(struct peer *peer);
 /* Puts the current record of a key into the peer's outbox: the peer lacks it or has an older
  * one. */
 void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key);

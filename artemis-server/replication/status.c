@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/replication/status.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -50,7 +51,7 @@ size_t replication_status_peers(struct replication_status *status, struct moment
     memcpy(out, status->peers, count * sizeof(*out));
     pthread_mutex_unlock(&status->lock);
     for (size_t i = 0; i < count; i++)
-        if (out[i].view.backlog)
+        if (out[i].view.has_unacknowledged)
             out[i].view.oldest_ms += age_ms;
     return count;
 }
@@ -76,7 +77,23 @@ bool replication_status_wait_flushed(struct replication_status *status, uint64_t
     return flushed;
 }
 
-const char *peer_health_word(enum peer_health health)
+void peer_status_note_result(struct peer_status *peer, enum message_kind kind,
+                             enum send_result result, const char *error_text, struct moment now)
+{
+    bool was_silent =
+        peer->last_error_result == SEND_RETRYABLE || peer->last_error_result == SEND_UNREACHABLE;
+    if (result == SEND_DELIVERED) {
+        if (was_silent || peer->last_error_kind == kind)
+            peer->last_error[0] = '\0';
+        return;
+    }
+    snprintf(peer->last_error, sizeof(peer->last_error), "%s", error_text);
+    peer->last_error_wall_ms = now.wall_ms;
+    peer->last_error_result = result;
+    peer->last_error_kind = kind;
+}
+
+const char *peer_health_word(const struct peer_view *view)
 {
     static const char *const words[] = {
         [PEER_NEW] = "new",
@@ -89,5 +106,5 @@ const char *peer_health_word(enum peer_health health)
         [PEER_BLOCKED] = "blocked",
         [PEER_SELF] = "self",
     };
-    return words[health];
+    return view->is_suspect ? "suspect" : words[view->health];
 }

@@ -25,6 +25,8 @@ struct peer_status {
     bool shares_node_id;               /* another peer has the same node id */
     char last_error[PEER_ERROR_BYTES]; /* "": none */
     uint64_t last_error_wall_ms;
+    enum send_result last_error_result;  /* of the message that failed, */
+    enum message_kind last_error_kind;   /* and its kind */
     uint64_t sent_bytes, received_bytes; /* of the bodies of messages and responses, compressed */
     int64_t clock_offset_ms; /* the peer's wall clock minus this node's, to about a second */
     struct peer_view view;
@@ -57,5 +59,9 @@ void replication_status_stats(struct replication_status *status, struct replicat
 bool replication_status_wait_flushed(struct replication_status *status, uint64_t request,
                                      uint64_t deadline_ms);
 
-/* The word for a health in JSON. */
-const char *peer_health_word(enum peer_health health);
+/* Sets the last error, or ends it: when a message is delivered of the kind that has failed, or,
+ * where the peer was silent, any message. */
+void peer_status_note_result(struct peer_status *peer, enum message_kind kind,
+                             enum send_result result, const char *error_text, struct moment now);
+/* The word for the health of a peer in JSON: "suspect" in place of "up" for one that is silent. */
+const char *peer_health_word(const struct peer_view *view);

@@ -196,12 +196,12 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer, st
     jw_open(w, '{');
     named_string(w, "node_id", peer->node_id);
     named_string(w, "url", peer->url);
-    named_string(w, "health", peer_health_word(view->health));
+    named_string(w, "health", peer_health_word(view));
     named_bool(w, "ready", view->is_ready);
     named_bool(w, "plain", view->is_legacy);
     named_string(w, "region", peer->region);
     named_bool(w, "remote", view->is_remote);
-    named_u64(w, "lag_ms", view->backlog ? view->oldest_ms : view->last_lag_ms);
+    named_u64(w, "lag_ms", view->has_unacknowledged ? view->oldest_ms : view->last_lag_ms);
     named_u64(w, "backlog", view->backlog);
     named_u64(w, "failures", view->failures);
     write_age(w, "heard_ms_ago", view->last_response_ms, now.mono_ms);

@@ -27,11 +27,12 @@
 #define PEER_METRICS(X) \
     X("artemis_peer_up",                        "gauge",   (double)(view->health == PEER_UP),    "1 while the peer is up, else 0.") \
     X("artemis_peer_remote",                    "gauge",   (double)view->is_remote,     "1 if the peer is in another region than this node, else 0.") \
+    X("artemis_peer_suspect",                   "gauge",   (double)view->is_suspect,          "1 while the peer is up but has not responded for one and a half cluster.health_interval_secs, else 0.") \
     X("artemis_peer_clock_offset_seconds",      "gauge",   (double)peers[i].clock_offset_ms / 1e3, "Wall clock of the peer minus that of this node, to about a second, when it last responded.") \
     X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Consecutive failed requests to the peer.") \
     X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys in the outbox of the peer.") \
     X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of the outbox of the peer.") \
-    X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "Age of the oldest key in the outbox of the peer.") \
+    X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "Age of the oldest change or renewal that the peer has not acknowledged; 0 if there is none.") \
     X("artemis_replication_sent_bytes_total",   "counter", (double)peers[i].sent_bytes, "Bytes of the messages to the peer, compressed, without HTTP headers.") \
     X("artemis_replication_received_bytes_total", "counter", (double)peers[i].received_bytes, "Bytes of the responses of the peer, compressed, without HTTP headers.") \
     X("artemis_replication_dropped_total",      "counter", (double)view->items_rejected, "Records rejected by the peer and dropped.") \

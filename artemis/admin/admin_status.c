@@ -121,7 +121,7 @@ static void write_peer(struct json_writer *w, const struct peer_status *peer)
     jw_open(w, '{');
     string(w, "url", peer->url);
     string(w, "node_id", peer->node_id);
-    string(w, "health", peer_health_word(peer->view.health));
+    string(w, "health", peer_health_word(&peer->view));
     boolean(w, "ready", peer->view.is_ready);
     number(w, "backlog", peer->view.backlog);
     number(w, "oldest_ms", peer->view.oldest_ms);

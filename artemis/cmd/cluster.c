@@ -21,11 +21,12 @@ static const struct args_command command = {
     .usage = {"cluster [options]", "cluster events [options]",
               "cluster block|unblock NODE [options]"},
     .about = "Shows the nodes of a cluster as one of them sees them. Columns of a peer:\n"
-             "HEALTH    up, not ready, down, new, incompatible (refuses everything),\n"
+             "HEALTH    up, not ready, suspect (up, but silent), down, new,\n"
+             "          incompatible (refuses everything),\n"
              "          unauthorized (refuses the token of this node),\n"
              "          stranger (other cluster), twin (same node id), blocked, or self\n"
-             "LAG       age of the oldest change or renewal that it has not received; if none\n"
-             "          is pending, the time from the last one to the response of the peer\n"
+             "LAG       age of the oldest change or renewal that it has not acknowledged; if\n"
+             "          there is none, the time from the last one to its acknowledgement\n"
              "BACKLOG   number of keys whose change it has not received\n"
              "FAILS     consecutive failed requests\n"
              "HEARD     time since its last response\n"

@@ -208,6 +208,64 @@ static void lag_is_measured_from_the_change_to_the_response(void **state)
     assert_true(view_of(0).lag_sum_ms == 70);
 }
 
+static void age_of_the_oldest_change_counts_until_it_is_acknowledged(void **state)
+{
+    (void)state;
+    join_up(0);
+    assert_false(view_of(0).has_unacknowledged);
+    register_here("a", "1");
+    expect(0, MESSAGE_REGISTER); /* it is on the way, and not in the outbox */
+    pass_ms(70);
+    assert_true(view_of(0).oldest_ms == 70);
+    register_here("b", "1");
+    finish(0, MESSAGE_REGISTER, SEND_RETRYABLE); /* "a" is put back behind "b" */
+    assert_true(view_of(0).oldest_ms == 70);
+    pass_ms(1000);
+    expect(0, MESSAGE_REGISTER);
+    register_here("c", "1");
+    assert_true(view_of(0).oldest_ms == 1070);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    pass_ms(5);
+    assert_true(view_of(0).oldest_ms == 5);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    assert_false(view_of(0).has_unacknowledged);
+    assert_true(view_of(0).oldest_ms == 0);
+}
+
+static void changes_that_a_peer_missed_count_until_it_was_compared(void **state)
+{
+    (void)state;
+    join_up(0);
+    join_up(1); /* while it is up, changes are followed */
+    pass_ms(HEALTH_MS);
+    expect(0, MESSAGE_HEALTH);
+    finish(0, MESSAGE_HEALTH, SEND_UNREACHABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    assert_false(view_of(0).has_unacknowledged);
+    register_here("a", "1");
+    pump();
+    pass_ms(3000);
+    assert_true(view_of(0).oldest_ms == 3000);
+    expect(0, MESSAGE_HEALTH);
+    respond_health(0, (struct health_response){.is_ready = true});
+    assert_true(view_of(0).oldest_ms == 3000);
+    respond_same_digests(0);
+    assert_false(view_of(0).has_unacknowledged);
+}
+
+static void silent_peer_is_suspect_within_two_health_intervals(void **state)
+{
+    (void)state;
+    join_up(0);
+    pass_ms(HEALTH_MS);
+    expect(0, MESSAGE_HEALTH);
+    assert_false(view_of(0).is_suspect);
+    pass_ms(HEALTH_MS);
+    assert_true(view_of(0).is_suspect);
+    finish(0, MESSAGE_HEALTH, SEND_DELIVERED);
+    assert_false(view_of(0).is_suspect);
+}
+
 static void removed_peer_gets_no_messages(void **state)
 {
     (void)state;
@@ -398,6 +456,9 @@ int main(void)
         TEST(unregistration_leaves_at_once),
         TEST(changes_during_a_message_go_with_the_next_one),
         TEST(lag_is_measured_from_the_change_to_the_response),
+        TEST(age_of_the_oldest_change_counts_until_it_is_acknowledged),
+        TEST(changes_that_a_peer_missed_count_until_it_was_compared),
+        TEST(silent_peer_is_suspect_within_two_health_intervals),
         TEST(removed_peer_gets_no_messages),
         TEST(renewals_leave_every_interval),
         TEST(batches_of_renewals_grow_with_load_and_shrink_without),

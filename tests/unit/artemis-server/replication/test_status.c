@@ -77,7 +77,7 @@ static void age_of_the_oldest_change_grows_until_the_next_publication(void **sta
     (void)state;
     put_peer(0, "http://a:1", PEER_UP);
     put_peer(1, "http://b:1", PEER_UP);
-    peers[0].view.backlog = 1;
+    peers[0].view.has_unacknowledged = true;
     peers[0].view.oldest_ms = 100;
     replication_status_publish(&status, peers, &stats, 0, at_ms(1000));
     replication_status_peers(&status, at_ms(1500), out);
@@ -145,17 +145,35 @@ static void reader_sees_one_publication(void **state)
     assert_int_equal((intptr_t)mixed, 0);
 }
 
+static void error_ends_when_what_failed_works(void **state)
+{
+    (void)state;
+    struct peer_status peer = {0};
+    peer_status_note_result(&peer, MESSAGE_HEALTH, SEND_RETRYABLE, "timeout", at_ms(10));
+    assert_string_equal(peer.last_error, "timeout");
+    peer_status_note_result(&peer, MESSAGE_RENEW, SEND_DELIVERED, "", at_ms(20));
+    assert_string_equal(peer.last_error, "");
+    peer_status_note_result(&peer, MESSAGE_REGISTER, SEND_REJECTED, "HTTP 422", at_ms(30));
+    peer_status_note_result(&peer, MESSAGE_HEALTH, SEND_DELIVERED, "", at_ms(40));
+    assert_string_equal(peer.last_error, "HTTP 422");
+    peer_status_note_result(&peer, MESSAGE_REGISTER, SEND_DELIVERED, "", at_ms(50));
+    assert_string_equal(peer.last_error, "");
+}
+
 static void every_health_has_a_word(void **state)
 {
     (void)state;
     for (int health = PEER_NEW; health <= PEER_SELF; health++)
-        assert_non_null(peer_health_word((enum peer_health)health));
+        assert_non_null(peer_health_word(&(struct peer_view){.health = (enum peer_health)health}));
+    assert_string_equal(
+        peer_health_word(&(struct peer_view){.health = PEER_UP, .is_suspect = true}), "suspect");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_published_at_first, set_up, tear_down),
+        cmocka_unit_test(error_ends_when_what_failed_works),
         cmocka_unit_test_setup_teardown(peers_are_published_without_free_numbers_and_this_node,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(age_of_the_oldest_change_grows_until_the_next_publication,
