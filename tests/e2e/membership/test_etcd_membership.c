@@ -270,6 +270,33 @@ static void tls_with_certificates_of_clients_is_supported(void **state)
     member_node_wait_provider(&nodes[3], "failing");
 }
 
+/* The third node has a certificate of the authority without the name of the members. */
+static void name_of_members_is_verified(void **state)
+{
+    (void)state;
+    NEED_ETCD();
+    static const char *const names[] = {"nodes.test", NULL};
+    static const char *const others[] = {"127.0.0.4", NULL};
+    char texts[3][SETTINGS_BYTES];
+    const char *settings[] = {texts[0], texts[1], texts[2], "cluster.tls.member_name=nodes.test",
+                              NULL};
+    temp_folder_make(&folder);
+    certificates_make_authority(&folder, "ca");
+    certificates_make(&folder, "ca", "member", &(struct certificate_options){.hosts = names});
+    certificates_make(&folder, "ca", "outsider", &(struct certificate_options){.hosts = others});
+    start_etcd(1);
+    snprintf(texts[0], SETTINGS_BYTES, "cluster.tls.ca=%s/ca.pem", folder.path);
+    for (int number = 1; number <= 3; number++) {
+        const char *name = number < 3 ? "member" : "outsider";
+        snprintf(texts[1], SETTINGS_BYTES, "cluster.tls.cert=%s/%s.pem", folder.path, name);
+        snprintf(texts[2], SETTINGS_BYTES, "cluster.tls.key=%s/%s.key", folder.path, name);
+        start_node_with(number, settings);
+    }
+    member_node_wait_peers(&nodes[1], "=down node2");
+    member_node_wait_peers(&nodes[2], "=down node1");
+    member_node_wait_peers(&nodes[3], "=down =down");
+}
+
 static void user_is_read_from_a_file_at_each_login(void **state)
 {
     (void)state;
@@ -310,6 +337,7 @@ int main(void)
         TEST(another_member_is_used_where_one_is_killed),
         TEST(even_number_of_members_is_a_warning),
         TEST(tls_with_certificates_of_clients_is_supported),
+        TEST(name_of_members_is_verified),
         TEST(user_is_read_from_a_file_at_each_login),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -228,10 +228,10 @@ static size_t find(const struct etcd_plan *plan, const char *id)
 
 static void remove_node(struct etcd_plan *plan, size_t number)
 {
-    if (number == plan->count)
-        return;
-    plan->nodes[number] = plan->nodes[--plan->count];
-    plan->changed = "a node has left, or its lease has ended";
+    if (number < plan->count) {
+        plan->nodes[number] = plan->nodes[--plan->count];
+        plan->changed = "a node has left, or its lease has ended";
+    }
     if (plan->left_out > 0)
         read_again(plan); /* another has a place now */
 }

@@ -344,6 +344,8 @@ static void failure_keeps_the_list_and_uses_the_next_endpoint(void **state)
     assert_true(line(CREATED));
     assert_string_equal(plan.problem, "");
     expect_list("same");
+    refuse(ETCD_VOTERS, 0);
+    assert_false(etcd_plan_is_failing(&plan)); /* it was well meanwhile */
 }
 
 static void retries_are_later_after_all_endpoints_have_failed(void **state)
@@ -422,19 +424,20 @@ static void responses_that_are_not_valid_are_failures(void **state)
 static void node_that_is_missing_after_a_failure_stays_for_a_time_to_live(void **state)
 {
     (void)state;
-    begin("n1 n2");
-    expect_list("1 2");
+    begin("n1 n2 n3");
+    expect_list("1 2 3");
     etcd_plan_on_failure(&plan, ETCD_WATCH, 0, SLICE(""), "gone", now_ms);
     read_keys("n1 own7"); /* an etcd that has lost keys */
     respond(ETCD_WATCH, "");
     assert_true(line(CREATED));
+    assert_true(event("n3")); /* it has registered again */
     respond(ETCD_VOTERS, VOTERS3);
     expect_list("same");
     now_ms += TTL_MS - 1;
     etcd_plan_expire(&plan, now_ms);
     expect_list("same");
     etcd_plan_expire(&plan, now_ms + 1);
-    expect_list("1");
+    expect_list("1 3");
 }
 
 /* Even where the failure comes before the end of that time. */
@@ -509,7 +512,11 @@ static void nodes_beyond_the_limit_are_left_out(void **state)
     assert_int_equal(plan.count, MEMBERS_MAX);
     expect_warning("1 are left out");
     assert_false(event("n1-")); /* another has a place now: it reads again */
-    words[1] = '0' + 2;
+    read_keys(words);
+    expect_warning("1 are left out");
+    respond(ETCD_WATCH, "");
+    assert_false(event("n65-")); /* the one that is left out */
+    words[strlen(words) - strlen("n65 ")] = '\0';
     read_keys(words);
     assert_int_equal(plan.count, MEMBERS_MAX);
     expect_warning("");
