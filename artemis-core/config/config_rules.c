@@ -137,7 +137,7 @@ static enum error check_dns(const struct config *config, struct config_problem *
 /* Nodes that are found by numeric addresses have no name that their certificates could have. */
 static enum error check_member_name(const struct config *config, struct config_problem *problem)
 {
-    static const char *const names[] = {"registry", "kubernetes"};
+    static const char *const names[] = {"registry", "kubernetes", "etcd"};
     bool has_name = !config->cluster.tls.cert[0] || config->cluster.tls.member_name[0];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !has_name; i++)
         if (config_has_provider(config, names[i]))

@@ -209,9 +209,9 @@ const struct config_setting config_settings[] = {
      .default_value = "", .default_note = "none",
      .description =
          "A name that the certificates of all nodes have. A caller whose certificate has "
-         "it is a peer before it is known as a member, and members that the provider "
-         "`registry` finds are verified by it in place of their host; that provider "
-         "needs it with `cluster.tls.cert`."},
+         "it is a peer before it is known as a member, and members that the providers "
+         "`registry`, `kubernetes` and `etcd` find are verified by it in place of their host; "
+         "these need it with `cluster.tls.cert`."},
 
     {FILE_PATH(tls, cert),
      .description = "Certificate of `server.tls_listen_addr`, a PEM file with the chain. A changed "

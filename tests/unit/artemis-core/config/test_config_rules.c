@@ -156,6 +156,12 @@ static void registry_with_tls_needs_the_name_of_members(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
     assert_string_equal(problem.text, "--set: cluster.provider: registry with cluster.tls.cert "
                                       "needs cluster.tls.member_name, which is not set");
+    check_set("cluster.provider", "etcd");
+    check_set("cluster.etcd.endpoints", "a:1");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.provider: etcd with cluster.tls.cert "
+                                      "needs cluster.tls.member_name, which is not set");
+    check_set("cluster.provider", "registry");
     check_set("cluster.tls.member_name", "nodes.example.org");
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
     check_set("cluster.enabled", "true");
