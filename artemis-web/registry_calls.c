@@ -67,6 +67,20 @@ static enum error count_service(const struct batch_call *call, const struct inst
     return is_known ? ERR_NONE : error;
 }
 
+/* An item was not registered: records why. Other errors fail the whole call. */
+static enum error fail_registration(struct batch_call *call, struct batch *batch, size_t index,
+                                    const struct instance *instance, enum error error)
+{
+    struct slice key = instance_packed_key(instance);
+    if (error == ERR_STALE_REVISION)
+        return batch_fail_stale(batch, index, instance_client_revision(instance),
+                                registry_stored_revision(call->engine->registry, key));
+    if (error == ERR_OVER_QUOTA)
+        return fail_over_quota(call, batch, index, QUOTA_INSTANCES,
+                               instance_text(instance, FIELD_SERVICE));
+    return error;
+}
+
 static enum error register_one(struct batch_call *call, struct batch *batch, size_t index,
                                struct instance *instance)
 {
@@ -86,15 +100,28 @@ static enum error register_one(struct batch_call *call, struct batch *batch, siz
     write_audit_end(&call->audit, &item, instance, error);
     if (is_counted)
         token_services_end(call->token->services, registry, service_id, error == ERR_NONE);
-    if (error == ERR_STALE_REVISION)
-        return batch_fail_stale(batch, index, instance_client_revision(instance),
-                                registry_stored_revision(registry, instance_packed_key(instance)));
-    if (error == ERR_OVER_QUOTA)
-        return fail_over_quota(call, batch, index, QUOTA_INSTANCES, service_id);
-    return error;
+    return fail_registration(call, batch, index, instance, error);
 }
 
-static enum error apply_register(struct batch_call *call, struct batch *batch, size_t *next)
+/* The instances from `index` on that are registered together: valid ones that the client may
+ * change, without a quota of services and without records in the audit log. */
+static size_t created_instances(const struct batch_call *call, const struct batch *batch,
+                                size_t index, struct instance *instances[REGISTRY_KEYS_MAX])
+{
+    size_t left = batch_count(batch) - index;
+    size_t max = left < REGISTRY_KEYS_MAX ? left : REGISTRY_KEYS_MAX;
+    size_t count = 0;
+    if (call->audit.engine || (call->token && call->token->max_services))
+        return 0;
+    for (; count < max; count++) {
+        instances[count] = batch_created_instance(batch, index + count);
+        if (!instances[count] || !may_write(call, instance_text(instances[count], FIELD_SERVICE)))
+            break;
+    }
+    return count;
+}
+
+static enum error register_next(struct batch_call *call, struct batch *batch, size_t *next)
 {
     struct instance *instance;
     size_t index = (*next)++;
@@ -105,6 +132,23 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
         return error;
     error = register_one(call, batch, index, instance);
     instance_unref(instance);
+    return error;
+}
+
+static enum error apply_register(struct batch_call *call, struct batch *batch, size_t *next)
+{
+    struct instance *instances[REGISTRY_KEYS_MAX];
+    enum error errors[REGISTRY_KEYS_MAX];
+    enum error error = ERR_NONE;
+    size_t count = created_instances(call, batch, *next, instances);
+    if (count <= 1)
+        return register_next(call, batch, next);
+    registry_register_all(call->engine->registry, instances, count, call->now, errors);
+    for (size_t i = 0; i < count && !error; i++) {
+        batch_note_names(batch, *next + i);
+        error = fail_registration(call, batch, *next + i, instances[i], errors[i]);
+    }
+    *next += count;
     return error;
 }
 

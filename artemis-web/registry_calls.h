@@ -31,9 +31,9 @@ struct batch_call {
 };
 
 /* Each changes nothing if it fails with ERR_INVALID_JSON, ERR_INVALID_FIELD or ERR_TOO_MANY_ITEMS,
- * with *message. With ERR_NO_MEMORY the items before the failure are applied. An item that fails is
- * listed in the response. A heartbeat fails with ERR_NOT_READY, after it has renewed what is known
- * here, if call->not_ready. */
+ * with *message. With ERR_NO_MEMORY the items before the failure are applied, and perhaps later
+ * ones. An item that fails is listed in the response. A heartbeat fails with ERR_NOT_READY, after
+ * it has renewed what is known here, if call->not_ready. */
 MUST_USE enum error registry_call_register(struct batch_call *call, char message[MESSAGE_BYTES]);
 MUST_USE enum error registry_call_heartbeat(struct batch_call *call, char message[MESSAGE_BYTES]);
 MUST_USE enum error registry_call_unregister(struct batch_call *call, char message[MESSAGE_BYTES]);

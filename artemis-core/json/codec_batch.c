@@ -419,6 +419,11 @@ enum error batch_instance(struct batch *batch, size_t index, struct instance **o
     return error == ERR_INVALID_FIELD ? add_invalid_field(batch, index, &problem) : error;
 }
 
+struct instance *batch_created_instance(const struct batch *batch, size_t index)
+{
+    return batch->fast ? fast_element(batch, index)->record.instance : NULL;
+}
+
 const struct instance_key *batch_packed_key(const struct batch *batch, size_t index)
 {
     return batch->fast ? fast_element(batch, index)->record.key : NULL;

@@ -118,143 +118,6 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
-/* --- finding and locking ---------------------------------------------------------------------- */
-
-struct service_location registry_locate(struct registry *registry, struct slice service_id)
-{
-    uint64_t hash =
-        XXH3_64bits_withSeed(service_id.data, service_id.size, registry->options.hash_seed);
-    return (struct service_location){&registry->shards[hash >> (64 - SHARD_BITS)], (uint32_t)hash};
-}
-
-static uint32_t record_hash(const struct registry *registry, struct slice packed_key)
-{
-    return (uint32_t)XXH3_64bits_withSeed(packed_key.data, packed_key.size,
-                                          registry->options.hash_seed);
-}
-
-struct locked_service registry_lock_service(struct registry *registry, struct slice service_id)
-{
-    struct service_location location = registry_locate(registry, service_id);
-    struct locked_service found = {.locked = location.locked, .shard = &location.locked->shard};
-    pthread_mutex_lock(&found.locked->lock);
-    found.number = shard_find_service(found.shard, location.hash, service_id);
-    found.service = found.number ? shard_service(found.shard, found.number) : NULL;
-    return found;
-}
-
-/* The service of a packed key: its third part. */
-static struct slice service_of(struct slice packed_key)
-{
-    uint16_t end[KEY_FIELDS];
-    memcpy(end, packed_key.data, sizeof(end));
-    return (struct slice){packed_key.data + sizeof(end) + end[FIELD_SERVICE - 1],
-                          (size_t)(end[FIELD_SERVICE] - end[FIELD_SERVICE - 1])};
-}
-
-struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key)
-{
-    struct locked_key key = {
-        .location = registry_locate(registry, service_of(packed_key)),
-        .hash = record_hash(registry, packed_key),
-    };
-    key.locked = key.location.locked;
-    key.shard = &key.locked->shard;
-    pthread_mutex_lock(&key.locked->lock);
-    key.number = shard_find(key.shard, key.hash, packed_key);
-    key.record = key.number ? shard_record(key.shard, key.number) : NULL;
-    return key;
-}
-
-/* Keys by shard. The lists are linked by index. */
-struct key_order {
-    uint64_t shards;                 /* a bit for each shard that has a key */
-    uint8_t first[SHARD_COUNT];      /* meaningful for these */
-    uint8_t next[REGISTRY_KEYS_MAX]; /* NO_KEY: the last */
-    uint32_t hashes[REGISTRY_KEYS_MAX];
-    uint32_t service_hashes[REGISTRY_KEYS_MAX];
-    uint32_t numbers[REGISTRY_KEYS_MAX]; /* of records with that hash; 0: none */
-};
-
-enum { NO_KEY = 0xFF };
-static_assert((int)REGISTRY_KEYS_MAX <= NO_KEY && SHARD_COUNT <= 64, "indexes and bits fit");
-
-static void order_keys(struct registry *registry, const struct instance_key *const keys[],
-                       size_t count, struct key_order *order)
-{
-    order->shards = 0;
-    for (size_t i = count; i-- > 0;) {
-        struct slice packed = instance_key_packed(keys[i]);
-        struct service_location location = registry_locate(registry, service_of(packed));
-        size_t shard = (size_t)(location.locked - registry->shards);
-        uint64_t bit = UINT64_C(1) << shard;
-        order->hashes[i] = record_hash(registry, packed);
-        order->service_hashes[i] = location.hash;
-        order->next[i] = order->shards & bit ? order->first[shard] : NO_KEY;
-        order->first[shard] = (uint8_t)i;
-        order->shards |= bit;
-    }
-}
-
-/* Finds the records of the keys of a shard by their hashes. What the visits will read is loaded for
- * all of them at once: slots of the index, then records, then instances. */
-static void find_by_hash(const struct shard *shard, struct key_order *order, uint8_t first)
-{
-    for (uint8_t i = first; i != NO_KEY; i = order->next[i])
-        hash_index_prefetch(&shard->record_index, order->hashes[i]);
-    for (uint8_t i = first; i != NO_KEY; i = order->next[i]) {
-        order->numbers[i] = hash_index_guess(&shard->record_index, order->hashes[i]);
-        if (order->numbers[i])
-            __builtin_prefetch(shard_record(shard, order->numbers[i]), true);
-    }
-    for (uint8_t i = first; i != NO_KEY; i = order->next[i])
-        if (order->numbers[i])
-            __builtin_prefetch(shard_record(shard, order->numbers[i])->instance);
-}
-
-/* The record of a key, of which the first with its hash is known. */
-static void find_key(struct locked_key *key, uint32_t number, struct slice packed)
-{
-    struct record *record = number ? shard_record(key->shard, number) : NULL;
-    if (record && !slice_equal(instance_packed_key(record->instance), packed)) {
-        number = shard_find(key->shard, key->hash, packed);
-        record = number ? shard_record(key->shard, number) : NULL;
-    }
-    key->number = number;
-    key->record = record;
-}
-
-void registry_visit_keys(struct registry *registry, const struct instance_key *const keys[],
-                         size_t count, key_visitor *visit, void *context)
-{
-    struct key_order order;
-    assert(count <= REGISTRY_KEYS_MAX);
-    order_keys(registry, keys, count, &order);
-    for (uint64_t shards = order.shards; shards; shards &= shards - 1) {
-        struct locked_shard *locked = &registry->shards[__builtin_ctzll(shards)];
-        uint8_t first = order.first[locked - registry->shards];
-        struct locked_key key = {.locked = locked, .shard = &locked->shard};
-        pthread_mutex_lock(&locked->lock);
-        find_by_hash(key.shard, &order, first);
-        for (uint8_t i = first; i != NO_KEY; i = order.next[i]) {
-            key.location = (struct service_location){locked, order.service_hashes[i]};
-            key.hash = order.hashes[i];
-            find_key(&key, order.numbers[i], instance_key_packed(keys[i]));
-            visit(registry, &key, i, context);
-        }
-        registry_unlock(registry, locked);
-    }
-}
-
-void registry_unlock(struct registry *registry, struct locked_shard *locked)
-{
-    struct cached_responses evicted = locked->shard.evicted_responses;
-    SLIST_INIT(&locked->shard.evicted_responses);
-    pthread_mutex_unlock(&locked->lock);
-    change_log_wake(&registry->log);
-    cached_response_free_evicted(&evicted);
-}
-
 /* --- stamps ----------------------------------------------------------------------------------- */
 
 /* A digest names changes by their stamps. It also contains each weight that is not the default: a
@@ -493,30 +356,65 @@ static enum error insert_new(struct registry *registry, struct locked_key *key,
     enum error error = registry_insert(registry, key, instance, registry_next_stamp(registry, now),
                                        now.mono_ms + lease_ttl_ms(registry), now);
     if (!error)
-        *is_dirty = registry_mark_changed(registry, key);
+        *is_dirty |= registry_mark_changed(registry, key);
+    return error;
+}
+
+/* Registers an instance in its locked shard. Sets *is_dirty if it is marked as changed. */
+static enum error register_locked(struct registry *registry, struct locked_key *key,
+                                  struct instance *instance, bool *is_dirty, struct moment now)
+{
+    enum error error = ERR_NONE;
+    if (is_stale(key->record, instance))
+        return ERR_STALE_REVISION;
+    struct instance *stored = registry_inherit_revision(key->record, instance);
+    if (!stored)
+        return ERR_NO_MEMORY;
+    bool has_revision = instance_client_revision(instance) != 0;
+    if (!key->record || record_is_tombstone(key->record))
+        error = insert_new(registry, key, stored, is_dirty, now);
+    else if (register_again(registry, key, stored, has_revision, now))
+        *is_dirty = true;
+    instance_unref(stored);
     return error;
 }
 
 enum error registry_register(struct registry *registry, struct instance *instance,
                              struct moment now)
 {
-    enum error error = ERR_NONE;
     bool is_dirty = false;
-    struct instance *stored = NULL;
     struct locked_key key = registry_lock_key(registry, instance_packed_key(instance));
-    if (is_stale(key.record, instance))
-        error = ERR_STALE_REVISION;
-    else if (!(stored = registry_inherit_revision(key.record, instance)))
-        error = ERR_NO_MEMORY;
-    else if (key.record && !record_is_tombstone(key.record))
-        is_dirty =
-            register_again(registry, &key, stored, instance_client_revision(instance) != 0, now);
-    else
-        error = insert_new(registry, &key, stored, &is_dirty, now);
+    enum error error = register_locked(registry, &key, instance, &is_dirty, now);
     registry_unlock(registry, key.locked);
-    instance_unref(stored);
     registry_notify(registry, is_dirty);
     return error;
+}
+
+struct registrations {
+    struct instance *const *instances;
+    struct moment now;
+    enum error *errors;
+    bool is_dirty;
+};
+
+static void register_one(struct registry *registry, struct locked_key *key, size_t index,
+                         void *context)
+{
+    struct registrations *all = context;
+    struct instance *instance = all->instances[index];
+    all->errors[index] = register_locked(registry, key, instance, &all->is_dirty, all->now);
+}
+
+void registry_register_all(struct registry *registry, struct instance *const instances[],
+                           size_t count, struct moment now, enum error errors[])
+{
+    const struct instance_key *keys[REGISTRY_KEYS_MAX];
+    struct registrations all = {.instances = instances, .now = now, .errors = errors};
+    assert(count <= REGISTRY_KEYS_MAX);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (const void *)instance_packed_key(instances[i]).data;
+    registry_visit_keys(registry, keys, count, true, register_one, &all);
+    registry_notify(registry, all.is_dirty);
 }
 
 /* Renews the lease of a key in a locked shard. */
@@ -559,7 +457,7 @@ void registry_renew_all(struct registry *registry, const struct instance_key *co
     if (count == 1)
         is_renewed[0] = registry_renew(registry, keys[0], now) == ERR_NONE;
     else
-        registry_visit_keys(registry, keys, count, renew_one, &renewals);
+        registry_visit_keys(registry, keys, count, false, renew_one, &renewals);
 }
 
 enum error registry_unregister(struct registry *registry, const struct instance_key *packed,

@@ -86,11 +86,15 @@ struct lease_options registry_lease_options(const struct registry *registry);
  * change nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
+enum { REGISTRY_KEYS_MAX = 128 };
+/* Registers up to REGISTRY_KEYS_MAX instances, and locks each shard once: those of a shard in their
+ * order. errors[i] is the result of registry_register. */
+void registry_register_all(struct registry *registry, struct instance *const instances[],
+                           size_t count, struct moment now, enum error errors[]);
 /* ERR_INSTANCE_NOT_FOUND: not registered, or the time of its lease has run out. A confirming,
  * guarded or loaded lease can be renewed. */
 MUST_USE enum error registry_renew(struct registry *registry, const struct instance_key *key,
                                    struct moment now);
-enum { REGISTRY_KEYS_MAX = 128 };
 /* Renews the leases of up to REGISTRY_KEYS_MAX keys, and locks each shard once. is_renewed[i] is
  * false where registry_renew would fail. */
 void registry_renew_all(struct registry *registry, const struct instance_key *const keys[],

@@ -421,7 +421,7 @@ void registry_apply_renewals(struct registry *registry, const struct wire_record
         keys[taken++] = records[i].key;
     }
     if (taken > 0)
-        registry_visit_keys(registry, keys, taken, apply_one, &renewals);
+        registry_visit_keys(registry, keys, taken, false, apply_one, &renewals);
     for (size_t i = 0; i < taken; i++)
         node_id_table_unref(&registry->node_ids, renewals.stamps[renewals.indexes[i]].node);
 }

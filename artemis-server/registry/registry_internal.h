@@ -123,11 +123,11 @@ struct locked_key {
 struct locked_key registry_lock_key(struct registry *registry, struct slice packed_key);
 
 /* Visits the records of up to REGISTRY_KEYS_MAX keys. Each shard is locked once, while the visitor
- * is called for its keys. */
+ * is called for its keys, in their order. `inserts`: the visitor inserts or removes records. */
 typedef void key_visitor(struct registry *registry, struct locked_key *key, size_t index,
                          void *context);
 void registry_visit_keys(struct registry *registry, const struct instance_key *const keys[],
-                         size_t count, key_visitor *visit, void *context);
+                         size_t count, bool inserts, key_visitor *visit, void *context);
 
 /* Unlocks, calls the wakeup of the change log if it is armed for an older revision, and frees the
  * responses that were evicted under the lock. */

@@ -194,6 +194,66 @@ static void renewals_at_once_are_those_one_by_one(void **state)
     registry_free(one_by_one);
 }
 
+static struct instance *random_instance(uint64_t *seed)
+{
+    char service[16], id[16];
+    name_key(random_below(seed, SERVICES * IDS), service, id);
+    return make_instance((struct brief){.service = service,
+                                        .id = id,
+                                        .port = 80 + (int)random_below(seed, 2),
+                                        .revision = random_below(seed, 4)});
+}
+
+static bool same_content(struct registry *a, struct registry *b, uint32_t number)
+{
+    char service[16], id[16];
+    struct record_copy left, right;
+    name_key(number, service, id);
+    bool is_known = read_state(a, service, id, &left);
+    if (read_state(b, service, id, &right) != is_known)
+        return false;
+    if (!is_known)
+        return true;
+    return left.deleted == right.deleted &&
+           instance_client_revision(left.instance) == instance_client_revision(right.instance) &&
+           (left.deleted || instance_equal(left.instance, right.instance));
+}
+
+/* Instances are repeated within a call, and take the places of tombstones. */
+static void registrations_at_once_are_those_one_by_one(void **state)
+{
+    (void)state;
+    struct registry *at_once = make_filled_node();
+    struct registry *one_by_one = make_filled_node();
+    struct instance *instances[REGISTRY_KEYS_MAX];
+    enum error errors[REGISTRY_KEYS_MAX];
+    uint64_t seed = 5;
+    uint32_t of_error[ERROR_COUNT] = {0};
+    registry_set_quota(at_once, 4);
+    registry_set_quota(one_by_one, 4);
+    for (uint32_t call = 0; call < CALLS; call++) {
+        struct moment now = at_ms(1000 + call);
+        size_t count = call < 3 ? call : 1 + random_below(&seed, REGISTRY_KEYS_MAX);
+        for (size_t i = 0; i < count; i++)
+            instances[i] = random_instance(&seed);
+        registry_register_all(at_once, instances, count, now, errors);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(registry_register(one_by_one, instances[i], now), errors[i]);
+            of_error[errors[i]]++;
+            instance_unref(instances[i]);
+        }
+        for (uint32_t number = 0; number < SERVICES * IDS; number++)
+            assert_true(same_content(at_once, one_by_one, number));
+    }
+    assert_true(of_error[ERR_NONE] > 100 && of_error[ERR_STALE_REVISION] > 100 &&
+                of_error[ERR_OVER_QUOTA] > 100);
+    assert_int_equal(stats_of(at_once).renewed, stats_of(one_by_one).renewed);
+    assert_int_equal(stats_of(at_once).changed, stats_of(one_by_one).changed);
+    assert_int_equal(stats_of(at_once).registered, stats_of(one_by_one).registered);
+    registry_free(at_once);
+    registry_free(one_by_one);
+}
+
 /* One in 8 comes from a legacy node, one in 8 is too far ahead of the clock. */
 static struct wire_record random_renewal(uint64_t *seed, struct instance_key *key)
 {
@@ -351,6 +411,7 @@ int main(void)
         cmocka_unit_test(forwards_and_backwards_end_the_same),
         cmocka_unit_test(sent_states_make_the_other_equal),
         cmocka_unit_test(renewals_at_once_are_those_one_by_one),
+        cmocka_unit_test(registrations_at_once_are_those_one_by_one),
         cmocka_unit_test(renewals_of_peers_at_once_are_those_one_by_one),
         cmocka_unit_test(every_word_is_taken_whole_or_not_at_all),
         cmocka_unit_test(unregistering_an_unknown_key_without_memory_is_retried),
