@@ -168,8 +168,11 @@ static enum error create_replication_thread(struct engine *engine)
         .context = engine,
     };
     enum error error = replication_thread_create(&options, &engine->replication);
-    if (!error)
-        cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);
+    if (error)
+        return error;
+    /* The log is first: it reads the node ids of members that leave from the status of the peers. */
+    cluster_subscribe(&engine->cluster, event_log_on_event, &engine->events);
+    cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);
     return error;
 }
 
@@ -356,7 +359,6 @@ enum error engine_join(struct engine *engine)
                                      "after their next heartbeat");
         return ERR_NONE;
     }
-    cluster_subscribe(&engine->cluster, event_log_on_event, &engine->events);
     enum error error = membership_start(&engine->membership, &engine->cluster);
     if (error)
         return error;

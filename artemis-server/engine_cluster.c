@@ -35,11 +35,23 @@ static size_t peers_of(void *context, struct peer_status out[MEMBERS_MAX])
     return engine_peers(context, out);
 }
 
+static void find_id(void *context, const char *url, char out[MEMBER_NAME_BYTES])
+{
+    struct peer_status peers[MEMBERS_MAX];
+    size_t count = engine_peers(context, peers);
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(peers[i].url, url) == 0)
+            snprintf(out, MEMBER_NAME_BYTES, "%s", peers[i].node_id);
+}
+
 void engine_init_cluster(struct engine *engine)
 {
     const struct config *config = engine->config;
     cluster_init(&engine->cluster);
     event_log_init(&engine->events);
+    engine->events.find_id = find_id;
+    engine->events.context = engine;
     cluster_set_member_name(&engine->cluster, config->cluster.tls.member_name);
     engine->provider_node =
         (struct provider_node){.peer_url = engine->peer_url, .peers = peers_of, .context = engine};

@@ -207,6 +207,7 @@ static enum error check_in_force(const struct config *config, const struct confi
     struct config next = *config; /* borrows everything */
     next.auth.tokens = loaded->auth.tokens;
     next.cluster.peers = loaded->cluster.peers;
+    next.cluster.seeds = loaded->cluster.seeds;
     return config_listeners_check(&next, problem);
 }
 

@@ -202,8 +202,10 @@ const struct config_setting config_settings[] = {
     {FILE_PATH(cluster.tls, key),
      .description = "Private key of `cluster.tls.cert`, a PEM file without a password."},
     {FILE_PATH(cluster.tls, ca),
-     .description = "Certificates of the authorities that sign the certificates of peers, a PEM "
-                    "file. The name in a peer's certificate must be a host of `cluster.peers`."},
+     .description =
+         "Certificates of the authorities that sign the certificates of peers, a PEM "
+         "file. The name in a peer's certificate must be a host of `cluster.peers`, a name "
+         "that the provider `dns` looked up, or `cluster.tls.member_name`."},
 
     {ROW(cluster, tls.member_name), .type = CONFIG_TEXT, .form = CONFIG_FORM_DOMAIN,
      .default_value = "", .default_note = "none",

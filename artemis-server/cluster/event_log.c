@@ -2,6 +2,7 @@
 #include "artemis-server/cluster/event_log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
@@ -10,6 +11,7 @@ void event_log_init(struct event_log *log)
 {
     pthread_mutex_init(&log->lock, NULL);
     log->last = 0;
+    log->find_id = NULL;
 }
 
 void event_log_free(struct event_log *log)
@@ -26,8 +28,29 @@ static void add(struct event_log *log, enum cluster_log_kind kind, const char *u
     added->wall_ms = wall_ms;
     added->kind = kind;
     added->members = event->topology->count;
+    added->node_id[0] = '\0';
     snprintf(added->url, sizeof(added->url), "%s", url);
     snprintf(added->reason, sizeof(added->reason), "%s", event->reason ? event->reason : "");
+}
+
+/* The join of a member that leaves now gets its id, too. */
+static void set_id(struct event_log *log, const char *url, const char *node_id)
+{
+    uint64_t first = log->last > CLUSTER_EVENTS_MAX ? log->last - CLUSTER_EVENTS_MAX : 0;
+    for (uint64_t i = first; node_id[0] && i < log->last; i++) {
+        struct cluster_log_event *event = &log->events[i % CLUSTER_EVENTS_MAX];
+        if (!event->node_id[0] && strcmp(event->url, url) == 0)
+            snprintf(event->node_id, sizeof(event->node_id), "%s", node_id);
+    }
+}
+
+static void set_ids(struct event_log *log, const struct member_list *left)
+{
+    char node_id[MEMBER_NAME_BYTES] = "";
+    for (size_t i = 0; log->find_id && i < left->count; i++) {
+        log->find_id(log->context, left->items[i].url, node_id);
+        set_id(log, left->items[i].url, node_id);
+    }
 }
 
 static void add_members(struct event_log *log, enum cluster_log_kind kind,
@@ -95,6 +118,7 @@ void event_log_on_event(void *context, const struct cluster_event *event)
     if (event->kind == CLUSTER_TOPOLOGY_UPDATED) {
         add_members(log, CLUSTER_LOG_LEFT, event->left, event, wall_ms);
         add_blocked(log, event, wall_ms);
+        set_ids(log, event->left);
         add_members(log, CLUSTER_LOG_JOINED, event->joined, event, wall_ms);
     } else {
         add(log, kinds[event->kind], "", event, wall_ms);

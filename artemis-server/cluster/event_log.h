@@ -4,7 +4,8 @@
  * and why, and the failures of membership providers.
  *
  * A subscriber of the topology (topology.h). It logs each event, and keeps the last
- * CLUSTER_EVENTS_MAX; there each member that joins or leaves is one. Any thread may read them.
+ * CLUSTER_EVENTS_MAX; there each member that joins or leaves is one. The node id of a member is
+ * known when it leaves, and then also in the event of its join. Any thread may read the events.
  */
 #pragma once
 
@@ -29,12 +30,18 @@ struct cluster_log_event {
     uint64_t wall_ms;
     enum cluster_log_kind kind;
     char url[MEMBER_URL_BYTES];        /* of the member; "": none */
+    char node_id[MEMBER_NAME_BYTES];   /* "": not known when it happened */
     char reason[CLUSTER_REASON_BYTES]; /* "": none */
     size_t members;                    /* in the topology afterwards */
 };
 
+/* Writes the node id of the member at this url, "" if it is not known. */
+typedef void event_log_find_id(void *context, const char *url, char out[MEMBER_NAME_BYTES]);
+
 struct event_log {
     pthread_mutex_t lock;
+    event_log_find_id *find_id; /* NULL: there are no ids */
+    void *context;
     uint64_t last; /* the number of the newest; 0: there was none */
     struct cluster_log_event events[CLUSTER_EVENTS_MAX];
 };

@@ -315,11 +315,14 @@ enum error handle_status_cluster(struct request *request, struct response *respo
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* The node id of a peer in the topology; "": not known. */
-static const char *node_id_of(const struct peer_status *peers, size_t count, const char *url)
+/* The node id of the member of an event; of one that has joined, that of the peer. "": not known. */
+static const char *node_id_of(const struct peer_status *peers, size_t count,
+                              const struct cluster_log_event *event)
 {
+    if (event->node_id[0] || event->kind != CLUSTER_LOG_JOINED)
+        return event->node_id;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(peers[i].url, url) == 0)
+        if (strcmp(peers[i].url, event->url) == 0)
             return peers[i].node_id;
     return "";
 }
@@ -353,7 +356,7 @@ enum error handle_cluster_events(struct request *request, struct response *respo
     jw_name(&w, "events");
     jw_open(&w, '[');
     while (event_log_next(&request->engine->events, event.number, &event))
-        write_event(&w, &event, node_id_of(peers, count, event.url));
+        write_event(&w, &event, node_id_of(peers, count, &event));
     jw_close(&w, ']');
     jw_close(&w, '}');
     return ERR_NONE;

@@ -81,6 +81,15 @@ void dns_plan_on_response(struct dns_plan *plan, size_t number, const struct mem
                  "it has more than %d addresses; %zu are left out", MEMBERS_MAX, left_out);
 }
 
+void dns_plan_on_targets(struct dns_plan *plan, size_t number, const struct dns_targets *targets,
+                         const char *problem)
+{
+    struct dns_name *name = &plan->names[number];
+    name->targets = *targets;
+    if (problem)
+        snprintf(name->problem, sizeof(name->problem), "%s", problem);
+}
+
 void dns_plan_on_failure(struct dns_plan *plan, size_t number, const char *problem, uint64_t now_ms)
 {
     struct dns_name *name = &plan->names[number];

@@ -15,7 +15,16 @@
 #include "artemis-server/cluster/providers/dns_response.h"
 #include "artemis-server/cluster/topology.h"
 
-enum { DNS_PROBLEM_BYTES = 384 };
+enum { DNS_PROBLEM_BYTES = CONFIG_TEXT_BYTES + DNS_HOST_BYTES + 100 };
+
+/* Which target of an SRV record has which member. */
+struct dns_targets {
+    size_t count;
+    struct {
+        char host[DNS_HOST_BYTES];
+        char url[MEMBER_URL_BYTES];
+    } items[MEMBERS_MAX];
+};
 
 struct dns_name {
     char text[CONFIG_TEXT_BYTES]; /* as in the settings */
@@ -23,9 +32,10 @@ struct dns_name {
     uint16_t port;                /* 0: it has SRV records, and these have the ports */
     bool has_response;
     struct member_list members; /* of the last response */
+    struct dns_targets targets; /* where they come from SRV records */
     uint64_t due_ms;
-    uint64_t retry_ms; /* the wait after the last failure; 0: it did not fail */
-    char problem[128]; /* "": none */
+    uint64_t retry_ms;                 /* the wait after the last failure; 0: it did not fail */
+    char problem[DNS_HOST_BYTES + 96]; /* "": none */
 };
 
 struct dns_plan {
@@ -47,6 +57,10 @@ uint64_t dns_plan_due_ms(const struct dns_plan *plan);
 /* The response of a name. `left_out` addresses were too many. */
 void dns_plan_on_response(struct dns_plan *plan, size_t number, const struct member_list *members,
                           uint32_t ttl_secs, size_t left_out, uint64_t now_ms);
+/* The same of a name of a service. `problem`: a target failed, and its members are those of before;
+ * NULL: none. */
+void dns_plan_on_targets(struct dns_plan *plan, size_t number, const struct dns_targets *targets,
+                         const char *problem);
 void dns_plan_on_failure(struct dns_plan *plan, size_t number, const char *problem,
                          uint64_t now_ms);
 /* The members of all names. False: there are names, and none has had a response yet. */

@@ -49,6 +49,29 @@ static bool read_record(const ns_msg *message, const ns_rr *rr, enum dns_type ty
     return false;
 }
 
+static int compare(const struct dns_record *a, const struct dns_record *b)
+{
+    int order = strcmp(a->host, b->host);
+    return order ? order : (a->port > b->port) - (a->port < b->port);
+}
+
+/* Of too many records the first ones in order are kept: servers send them in changing order, and
+ * all nodes must choose the same. */
+static void keep(struct dns_response *out, const struct dns_record *record)
+{
+    size_t last = 0;
+    if (out->count < DNS_RECORDS_MAX) {
+        out->records[out->count++] = *record;
+        return;
+    }
+    out->left_out++;
+    for (size_t i = 1; i < out->count; i++)
+        if (compare(&out->records[i], &out->records[last]) > 0)
+            last = i;
+    if (compare(record, &out->records[last]) < 0)
+        out->records[last] = *record;
+}
+
 bool dns_response_read(const uint8_t *data, size_t size, enum dns_type type,
                        struct dns_response *out)
 {
@@ -68,10 +91,7 @@ bool dns_response_read(const uint8_t *data, size_t size, enum dns_type type,
             out->ttl_secs = ns_rr_ttl(rr);
         if (ns_rr_type(rr) != (unsigned)type || !read_record(&message, &rr, type, &record))
             continue;
-        if (out->count < DNS_RECORDS_MAX)
-            out->records[out->count++] = record;
-        else
-            out->left_out++;
+        keep(out, &record);
     }
     return true;
 }

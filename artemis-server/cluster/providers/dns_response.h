@@ -3,7 +3,7 @@
  * dns_response - reads the records of one type from a DNS message.
  *
  * Pure. The message comes from the network: what is not valid is refused or left out, and nothing
- * beyond DNS_RECORDS_MAX records is kept.
+ * beyond DNS_RECORDS_MAX records is kept: of more, the first ones in the order of their texts.
  */
 #pragma once
 

@@ -40,22 +40,37 @@ static bool is_seed(const struct member_sources *sources, struct slice node_id)
     return false;
 }
 
-size_t member_records_read(const struct member_sources *sources, struct member_list *out)
+static bool is_own(const struct config *config, struct slice node_id)
+{
+    return slice_equal(node_id, slice_of(config->server.node_id));
+}
+
+/* The members of before, or the others. Returns how many were left out. */
+static size_t add_records(const struct member_sources *sources, bool of_before,
+                          struct member_list *out)
 {
     char url[MEMBER_URL_BYTES];
-    size_t others = 0;
     size_t left_out = 0;
     const struct config *config = sources->config;
-    *out = *sources->seeds;
     for (size_t i = 0; i < sources->records->count; i++) {
         const struct instance *record = sources->records->instances[i];
         struct slice node_id = instance_text(record, FIELD_INSTANCE);
-        if (slice_equal(node_id, slice_of(config->server.node_id)))
+        if (is_own(config, node_id) || is_seed(sources, node_id) ||
+            !read_url(record, config, url) || member_list_has(sources->before, url) != of_before)
             continue;
-        others++;
-        if (!is_seed(sources, node_id) && read_url(record, config, url))
-            left_out += member_address_add(out, config, url, config->cluster.tls.member_name) != 0;
+        left_out += member_address_add(out, config, url, config->cluster.tls.member_name) != 0;
     }
+    return left_out;
+}
+
+size_t member_records_read(const struct member_sources *sources, struct member_list *out)
+{
+    size_t others = 0;
+    *out = *sources->seeds;
+    for (size_t i = 0; i < sources->records->count; i++)
+        others +=
+            !is_own(sources->config, instance_text(sources->records->instances[i], FIELD_INSTANCE));
+    size_t left_out = add_records(sources, true, out) + add_records(sources, false, out);
     if (others == 0)
         (void)member_list_merge(out, sources->before);
     return left_out;

@@ -44,5 +44,6 @@ struct member_sources {
 /* The seeds and the registered nodes. This node is left out, and so is a node that is a seed under
  * another address: the seed stays. Where no other node is registered, those of the last list stay,
  * so that a node that was isolated finds the others again. Records without the address of a peer
- * are left out. Returns the number of nodes that are left out because the list is full. */
+ * are left out. Where there are more than MEMBERS_MAX, members of the last list stay: records that
+ * a hostile peer adds displace none. Returns the number of nodes that are left out because the list is full. */
 size_t member_records_read(const struct member_sources *sources, struct member_list *out);

@@ -2,6 +2,7 @@
 #include "artemis-server/cluster/providers/membership.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +10,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 
-enum { MS_PER_SEC = 1000, REASON_BYTES = 320 };
+enum { MS_PER_SEC = 1000, REASON_BYTES = 320, SIGNAL_POLL_MS = 100 };
 
 /* --- what providers publish ------------------------------------------------------------------- */
 
@@ -173,17 +174,28 @@ static bool has_first(const struct membership *membership)
     return true;
 }
 
+/* The main thread starts the membership before it takes signals, which are blocked and wait. */
+static bool is_to_end(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 /* A node that begins its bootstrap before it knows a member would be ready without the data of the
  * cluster. */
 static void wait_for_first(struct membership *membership)
 {
-    uint64_t deadline_ms = clock_now().mono_ms + PROVIDERS_START_MS;
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / MS_PER_SEC),
-                                .tv_nsec = (long)(deadline_ms % MS_PER_SEC) * 1000000};
-    int error = 0;
+    uint64_t now_ms = clock_now().mono_ms;
+    uint64_t deadline_ms = now_ms + PROVIDERS_START_MS;
     pthread_mutex_lock(&membership->lock);
-    while (!has_first(membership) && !error)
-        error = pthread_cond_timedwait(&membership->on_first, &membership->lock, &deadline);
+    while (!has_first(membership) && now_ms < deadline_ms && !is_to_end()) {
+        uint64_t step_ms = now_ms + SIGNAL_POLL_MS;
+        struct timespec step = {.tv_sec = (time_t)(step_ms / MS_PER_SEC),
+                                .tv_nsec = (long)(step_ms % MS_PER_SEC) * 1000000};
+        pthread_cond_timedwait(&membership->on_first, &membership->lock, &step);
+        now_ms = clock_now().mono_ms;
+    }
     pthread_mutex_unlock(&membership->lock);
 }
 

@@ -3,8 +3,8 @@
  * The membership provider `dns`: a thread that resolves cluster.dns.names with c-ares.
  *
  * The thread sleeps until a name is due (dns_plan.h), and then resolves all names that are due in
- * one round, with a channel of its own: so each round reads /etc/resolv.conf anew. A round ends at
- * the timeouts of c-ares. A name with a port has A records, or AAAA records where it has no A
+ * one round, with a channel of its own: so rounds read /etc/resolv.conf anew. A round ends at the
+ * timeouts of c-ares; each response counts at once. A name with a port has A records, or AAAA records where it has no A
  * record; a name of a service has SRV records, whose targets have the addresses. With TLS, the
  * certificate of a member must have the name that was resolved: that of the settings, or the
  * target.
@@ -31,6 +31,7 @@ enum {
     MS_PER_SEC = 1000,
     QUERY_TIMEOUT_MS = 1000, /* of the first try at a server; c-ares doubles it for the second */
     QUERY_TRIES = 2,
+    ROUND_MS = 5000, /* how long names that become due join a round */
     POLL_MS_MAX = 3600 * MS_PER_SEC,
     SERVERS_BYTES = 4096,
 };
@@ -40,12 +41,15 @@ struct dns;
 /* A name that is being resolved. */
 struct job {
     struct dns *dns;
-    size_t number;      /* of the name in the plan */
+    size_t number; /* of the name in the plan */
+    bool is_running;
     unsigned in_flight; /* queries */
     struct member_list members;
+    struct dns_targets targets; /* of an SRV record, which has them */
     size_t left_out;
     uint32_t ttl_secs;
-    const char *problem; /* NULL: none */
+    const char *problem;                      /* NULL: none */
+    char target_problem[DNS_HOST_BYTES + 80]; /* of the last target that failed; "": none */
 };
 
 struct query {
@@ -93,13 +97,51 @@ static void end_query(struct query *query)
     free(query);
 }
 
+static bool is_service(const struct job *job)
+{
+    return job->dns->plan->names[job->number].port == 0;
+}
+
+static void add_target(struct job *job, const char *host, const char *url)
+{
+    struct dns_targets *targets = &job->targets;
+    if (targets->count == MEMBERS_MAX)
+        return;
+    snprintf(targets->items[targets->count].host, DNS_HOST_BYTES, "%s", host);
+    snprintf(targets->items[targets->count].url, MEMBER_URL_BYTES, "%s", url);
+    targets->count++;
+}
+
 static void add_address(struct job *job, const struct query *query, const char *address)
 {
     char text[DNS_HOST_BYTES + 16];
     const struct config *config = job->dns->provider->config;
     snprintf(text, sizeof(text), query->type == DNS_AAAA ? "[%s]:%u" : "%s:%u", address,
              query->port);
-    job->left_out += member_address_add(&job->members, config, text, query->host) != ERR_NONE;
+    enum error error = member_address_add(&job->members, config, text, query->host);
+    job->left_out += error != ERR_NONE;
+    if (!error && is_service(job))
+        add_target(job, query->host, text);
+}
+
+/* A target that fails keeps its last addresses; the others are used as they are. */
+static void fail_query(const struct query *query, const char *problem)
+{
+    struct job *job = query->job;
+    const struct dns_targets *before = &job->dns->plan->names[job->number].targets;
+    if (query->type == DNS_SRV || !is_service(job)) {
+        job->problem = problem;
+        return;
+    }
+    snprintf(job->target_problem, sizeof(job->target_problem), "%s: %s; its last addresses stay",
+             query->host, problem);
+    for (size_t i = 0; i < before->count; i++) {
+        if (strcmp(before->items[i].host, query->host) != 0)
+            continue;
+        job->left_out += member_address_add(&job->members, job->dns->provider->config,
+                                            before->items[i].url, query->host) != ERR_NONE;
+        add_target(job, query->host, before->items[i].url);
+    }
 }
 
 /* A target of another domain is left out. */
@@ -115,7 +157,7 @@ static void read_response(struct query *query, const unsigned char *data, int si
     struct job *job = query->job;
     struct dns_response response;
     if (!dns_response_read(data, (size_t)size, query->type, &response)) {
-        job->problem = "the response of the server is not valid";
+        fail_query(query, "the response of the server is not valid");
         return;
     }
     if (response.ttl_secs < job->ttl_secs)
@@ -139,7 +181,7 @@ static void on_response(void *context, int status, int timeouts, unsigned char *
     else if (status == ARES_ENODATA && query->type == DNS_A)
         start_query(query->job, DNS_AAAA, query->host, query->port);
     else if (status != ARES_ENODATA && status != ARES_ENOTFOUND)
-        query->job->problem = ares_strerror(status);
+        fail_query(query, ares_strerror(status));
     end_query(query);
 }
 
@@ -229,61 +271,93 @@ static void start_job(struct dns *dns, size_t number)
 {
     const struct dns_name *name = &dns->plan->names[number];
     struct job *job = &dns->jobs[number];
-    *job = (struct job){.dns = dns, .number = number, .ttl_secs = UINT32_MAX};
+    *job = (struct job){.dns = dns, .number = number, .ttl_secs = UINT32_MAX, .is_running = true};
     start_query(job, name->port ? DNS_A : DNS_SRV, name->host, name->port);
 }
 
-static void end_job(struct dns *dns, const struct job *job, uint64_t now_ms)
-{
-    if (job->problem)
-        dns_plan_on_failure(dns->plan, job->number, job->problem, now_ms);
-    else
-        dns_plan_on_response(dns->plan, job->number, &job->members, job->ttl_secs, job->left_out,
-                             now_ms);
-}
-
-static void resolve(struct dns *dns, const bool is_due[CONFIG_DNS_NAMES_MAX])
-{
-    for (size_t i = 0; i < dns->plan->count; i++)
-        if (is_due[i])
-            start_job(dns, i);
-    while (dns->in_flight > 0)
-        process(dns);
-    ares_destroy(dns->channel);
-    uint64_t now_ms = clock_now().mono_ms;
-    for (size_t i = 0; i < dns->plan->count; i++)
-        if (is_due[i])
-            end_job(dns, &dns->jobs[i], now_ms);
-}
-
-static void report(struct dns *dns)
+/* One failure for each name that fails, in each round. */
+static void report(struct dns *dns, bool has_failed)
 {
     struct member_list members;
     char problem[DNS_PROBLEM_BYTES];
+    if (is_stopping(dns))
+        return;
     if (dns_plan_members(dns->plan, &members))
         provider_publish(dns->provider, &members, "the responses of the servers");
-    if (dns_plan_problem(dns->plan, problem))
-        provider_fail(dns->provider, problem);
-    else
+    if (!dns_plan_problem(dns->plan, problem))
         provider_recover(dns->provider);
+    else if (has_failed)
+        provider_fail(dns->provider, problem);
+}
+
+static void end_job(struct dns *dns, struct job *job, uint64_t now_ms)
+{
+    const char *target_problem = job->target_problem[0] ? job->target_problem : NULL;
+    job->is_running = false;
+    if (!job->problem && job->members.count == 0)
+        job->problem = target_problem;
+    if (job->problem) {
+        dns_plan_on_failure(dns->plan, job->number, job->problem, now_ms);
+    } else {
+        dns_plan_on_response(dns->plan, job->number, &job->members, job->ttl_secs, job->left_out,
+                             now_ms);
+        if (is_service(job) && job->members.count > 0)
+            dns_plan_on_targets(dns->plan, job->number, &job->targets, target_problem);
+    }
+    report(dns, dns->plan->names[job->number].problem[0]);
+}
+
+static bool has_next(struct dns *dns)
+{
+    pthread_mutex_lock(&dns->lock);
+    bool has_next = dns->next;
+    pthread_mutex_unlock(&dns->lock);
+    return has_next;
+}
+
+static void start_due(struct dns *dns, uint64_t now_ms)
+{
+    for (size_t i = 0; i < dns->plan->count; i++)
+        if (!dns->jobs[i].is_running && dns->plan->names[i].due_ms <= now_ms)
+            start_job(dns, i);
+}
+
+static void end_finished(struct dns *dns, uint64_t now_ms)
+{
+    for (size_t i = 0; i < dns->plan->count; i++)
+        if (dns->jobs[i].is_running && dns->jobs[i].in_flight == 0)
+            end_job(dns, &dns->jobs[i], now_ms);
+}
+
+/* A name that is slow delays no other: each response counts when it is there, and names that become
+ * due meanwhile are resolved in this round, while it is not too old. */
+static void resolve(struct dns *dns, uint64_t started_ms)
+{
+    uint64_t now_ms = started_ms;
+    do {
+        if (now_ms < started_ms + ROUND_MS && !has_next(dns) && !is_stopping(dns))
+            start_due(dns, now_ms);
+        if (dns->in_flight > 0)
+            process(dns);
+        now_ms = clock_now().mono_ms;
+        end_finished(dns, now_ms);
+    } while (dns->in_flight > 0);
+    ares_destroy(dns->channel);
 }
 
 /* Resolves the names that are due. */
 static void run_round(struct dns *dns)
 {
-    bool is_due[CONFIG_DNS_NAMES_MAX] = {false};
     const char *problem;
     uint64_t now_ms = clock_now().mono_ms;
+    if (open_channel(dns, &problem)) {
+        resolve(dns, now_ms);
+        return;
+    }
     for (size_t i = 0; i < dns->plan->count; i++)
-        is_due[i] = dns->plan->names[i].due_ms <= now_ms;
-    if (open_channel(dns, &problem))
-        resolve(dns, is_due);
-    else
-        for (size_t i = 0; i < dns->plan->count; i++)
-            if (is_due[i])
-                dns_plan_on_failure(dns->plan, i, problem, now_ms);
-    if (!is_stopping(dns))
-        report(dns);
+        if (dns->plan->names[i].due_ms <= now_ms)
+            dns_plan_on_failure(dns->plan, i, problem, now_ms);
+    report(dns, true);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -321,7 +395,7 @@ static void *run(void *argument)
         if (due_ms <= now_ms)
             run_round(dns);
         else if (has_changed)
-            report(dns);
+            report(dns, true);
         else
             sleep_until(dns, due_ms, now_ms);
     }

@@ -4,14 +4,19 @@
  * nodes join and leave without a restart; a server that fails or errs changes nothing.
  */
 #include "tests/support/certificates.h"
+#include "tests/support/command.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/dns_server.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/wait.h"
 
+#include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { SETTINGS_BYTES = 320 };
 
@@ -225,6 +230,27 @@ static void node_that_starts_without_a_server_joins_later(void **state)
     free(log);
 }
 
+static void signal_ends_a_start_that_waits_for_its_first_list(void **state)
+{
+    (void)state;
+    NEED_DNS_SERVER();
+    int silent = socket(AF_INET, SOCK_DGRAM, 0); /* a server that does not respond */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(dns.port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(silent, (const struct sockaddr *)&address, sizeof address), 0);
+    char bytes[512];
+    pid_t pid = command_spawn((const char *const[]){"server", "--addr", "127.0.0.1:0", "--set",
+                                                    "cluster.enabled=true", "--set",
+                                                    settings_of("artemis.test", true)[0], "--set",
+                                                    texts[0], "--set", texts[1], NULL},
+                              NULL, STDOUT_FILENO, STDERR_FILENO);
+    assert_true(wait_readable(silent, wait_deadline_ms()));
+    assert_true(recv(silent, bytes, sizeof bytes, 0) > 0); /* the first query */
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(command_wait(pid, wait_deadline_ms()), 0);
+    close(silent);
+}
+
 /* --- settings and TLS ------------------------------------------------------------------------- */
 
 static void names_are_reloadable(void **state)
@@ -249,6 +275,7 @@ static void names_are_reloadable(void **state)
     snprintf(text, sizeof text, format, "artemis", peer_port, dns.address);
     temp_folder_write(&folder, "artemis.toml", text);
     check_status(http_post(nodes[1].http, "/api/admin/reload", "{}"), 200, "success", NULL);
+    member_node_wait_ready(&nodes[1]);
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
 }
@@ -306,6 +333,7 @@ int main(void)
         TEST(failing_server_changes_nothing),
         TEST(name_without_addresses_changes_nothing),
         TEST(node_that_starts_without_a_server_joins_later),
+        TEST(signal_ends_a_start_that_waits_for_its_first_list),
         TEST(names_are_reloadable),
         TEST(names_of_certificates_are_verified),
     };

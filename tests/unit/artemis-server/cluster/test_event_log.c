@@ -6,6 +6,7 @@
 #include "artemis-server/cluster/event_log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/artemis-server/cluster/cluster_fixture.h"
 
@@ -92,10 +93,32 @@ static void newest_events_are_kept(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void find_id(void *context, const char *url, char out[MEMBER_NAME_BYTES])
+{
+    (void)context;
+    snprintf(out, MEMBER_NAME_BYTES, "%s", strcmp(url, "http://a:1") == 0 ? "n1" : "");
+}
+
+/* A node that is at the same address later has another id. */
+static void member_that_leaves_keeps_its_node_id(void **state)
+{
+    (void)state;
+    struct cluster_log_event event;
+    kept->find_id = find_id;
+    update("a:1 b:1", "", "dns: a response");
+    update("", "", "dns: a response");
+    static const char *const ids[] = {"n1", "", "n1", ""};
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_true(event_log_next(kept, i, &event));
+        assert_string_equal(event.node_id, ids[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_member_is_an_event_with_its_reason),
+        TEST(member_that_leaves_keeps_its_node_id),
         TEST(newest_events_are_kept),
     };
     return cmocka_run_group_tests_name("cluster events", tests, NULL, NULL);

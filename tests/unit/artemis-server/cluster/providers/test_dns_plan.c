@@ -173,12 +173,27 @@ static void reload_keeps_the_responses_of_names_that_stay(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
+static void target_that_fails_is_a_problem_until_the_next_response(void **state)
+{
+    (void)state;
+    static const struct dns_targets targets = {.count = 1, .items = {{"n2.example.org", "b:1"}}};
+    response(1, "a:1 b:1", 30, START_MS);
+    dns_plan_on_targets(&plan, 1, &targets, "n2.example.org: timeout");
+    expect_members("a:1 b:1");
+    expect_problem("_artemis._tcp.example.org: n2.example.org: timeout");
+    assert_string_equal(plan.names[1].targets.items[0].url, "b:1");
+    response(1, "a:1 b:1", 30, START_MS);
+    dns_plan_on_targets(&plan, 1, &targets, NULL);
+    expect_problem("");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(names_are_read_and_due_at_once),
         TEST(plan_without_names_is_never_due),
         TEST(name_is_due_after_its_ttl_within_the_interval),
+        TEST(target_that_fails_is_a_problem_until_the_next_response),
         TEST(responses_of_all_names_are_members),
         TEST(failure_keeps_the_response_and_is_repeated_ever_later),
         TEST(response_without_addresses_is_a_failure),

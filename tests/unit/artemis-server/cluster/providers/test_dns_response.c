@@ -169,6 +169,32 @@ static void records_beyond_the_limit_are_counted(void **state)
     assert_int_equal(response.left_out, 3);
 }
 
+static bool has_address(const char *address)
+{
+    for (size_t i = 0; i < response.count; i++)
+        if (strcmp(response.records[i].host, address) == 0)
+            return true;
+    return false;
+}
+
+/* Servers rotate their records. */
+static void same_records_are_kept_in_any_order(void **state)
+{
+    (void)state;
+    unsigned count = DNS_RECORDS_MAX + 3;
+    for (unsigned shift = 0; shift < count; shift += 13) {
+        begin(DNS_A);
+        for (unsigned i = 0; i < count; i++) {
+            uint8_t last = (uint8_t)(100 + (i + shift) % count);
+            put_record(DNS_A, CLASS_IN, 60, (uint8_t[]){10, 0, 0, last}, 4);
+        }
+        assert_true(read_as(DNS_A));
+        assert_int_equal(response.count, DNS_RECORDS_MAX);
+        assert_true(has_address("10.0.0.100") && has_address("10.0.0.163"));
+        assert_false(has_address("10.0.0.164") || has_address("10.0.0.166"));
+    }
+}
+
 static void cut_messages_are_refused(void **state)
 {
     (void)state;
@@ -206,6 +232,7 @@ int main(void)
         cmocka_unit_test(other_records_are_left_out),
         cmocka_unit_test(empty_response_is_valid),
         cmocka_unit_test(records_beyond_the_limit_are_counted),
+        cmocka_unit_test(same_records_are_kept_in_any_order),
         cmocka_unit_test(cut_messages_are_refused),
         cmocka_unit_test(damaged_messages_are_survived),
     };

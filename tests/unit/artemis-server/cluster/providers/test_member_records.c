@@ -151,6 +151,25 @@ static void nodes_beyond_the_limit_are_counted(void **state)
     assert_int_equal(members.count, MEMBERS_MAX);
 }
 
+/* A peer with false records may not displace the nodes that are there. */
+static void members_stay_where_others_are_too_many(void **state)
+{
+    (void)state;
+    char id[16];
+    char url[32];
+    before = members_of("h:900 h:901");
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        snprintf(id, sizeof(id), "f%d", i);
+        snprintf(url, sizeof(url), "http://h:%d", i + 1);
+        add_record(id, url);
+    }
+    add_record("n1", "http://h:900");
+    add_record("n2", "http://h:901");
+    assert_int_equal(read_members(), 2);
+    assert_true(member_list_has(&members, "http://h:900"));
+    assert_true(member_list_has(&members, "http://h:901"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -163,6 +182,7 @@ int main(void)
         TEST(records_without_the_address_of_a_peer_are_left_out),
         TEST(nodes_with_tls_have_https_and_the_name_of_members),
         TEST(nodes_beyond_the_limit_are_counted),
+        TEST(members_stay_where_others_are_too_many),
     };
     return cmocka_run_group_tests_name("member records", tests, NULL, NULL);
 }
