@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/events/cluster_events.h"
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_storage.h"
 #include "artemis-server/storage/block_file.h"
@@ -161,6 +162,7 @@ static enum error create_replication_thread(struct engine *engine)
         .credentials = engine->peer_credentials,
         .registry = engine->registry,
         .epoch = engine->epoch,
+        .events = &engine->event_hub,
         .has_data = has_loaded_data(engine),
         .on_phase = on_phase,
         .blocks = &engine->blocks,
@@ -172,6 +174,7 @@ static enum error create_replication_thread(struct engine *engine)
         return error;
     /* The log is first: it reads the node ids of members that leave from the status of the peers. */
     cluster_subscribe(&engine->cluster, event_log_on_event, &engine->events);
+    cluster_subscribe(&engine->cluster, cluster_events_on_event, &engine->event_hub);
     cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);
     return error;
 }
@@ -182,6 +185,7 @@ static enum error start_lease_thread(struct engine *engine)
         .registry = engine->registry,
         .cache = engine->responses,
         .stall = &engine->stall,
+        .events = &engine->event_hub,
         .on_stall = on_stall,
         .context = engine,
     };
@@ -283,6 +287,7 @@ enum error engine_create(const struct config *config, struct engine **out,
     engine_init_cluster(engine);
 
     enum error error = draw_random(engine);
+    event_hub_init(&engine->event_hub, config->server.node_id, engine->epoch);
     call_limits_init(&engine->limits, engine->hash_seed);
     call_limits_set(&engine->limits, config);
     if (!error)
@@ -340,6 +345,7 @@ void engine_free(struct engine *engine)
     cluster_free(&engine->cluster);
     event_log_free(&engine->events);
     blocks_free(&engine->blocks);
+    event_hub_free(&engine->event_hub);
     credential_store_close(engine->peer_credentials);
     audit_stop(engine->audit, AUDIT_STOP_MS);
     auth_free(&engine->auth);
@@ -534,16 +540,17 @@ bool engine_may_lack_instances(const struct engine *engine, struct moment now)
 enum error engine_admit(struct engine *engine, enum call_kind kind, const struct client *client,
                         struct moment now)
 {
-    bool discovery = kind == CALL_DISCOVERY;
+    /* A node that is starting knows no peers yet, which would not get an event. */
+    bool needs_ready = kind == CALL_DISCOVERY || kind == CALL_EVENT;
     switch (engine_state(engine)) {
     case NODE_STARTING: /* its data is incomplete, but registrations are accepted */
-        if (discovery)
+        if (needs_ready)
             return ERR_NOT_READY;
         break;
     case NODE_DRAINING:
         return ERR_DRAINING;
     case NODE_READY:
-        if (discovery && has_new_stall(engine, now))
+        if (needs_ready && has_new_stall(engine, now))
             return ERR_NOT_READY;
         break;
     }
@@ -552,15 +559,20 @@ enum error engine_admit(struct engine *engine, enum call_kind kind, const struct
     return call_limits_admit(&engine->limits, kind, client, now.mono_ms);
 }
 
-void engine_describe_limit(struct engine *engine, enum error error, char message[MESSAGE_BYTES])
+void engine_describe_limit(struct engine *engine, enum call_kind kind, enum error error,
+                           char message[MESSAGE_BYTES])
 {
     const struct config *config = engine->config;
     bool is_client = error == ERR_CLIENT_RATE_LIMITED;
     pthread_mutex_lock(&engine->settings_lock);
-    snprintf(message, MESSAGE_BYTES, "over ratelimit.%s = %u (burst %u)",
-             is_client ? "client_requests_per_second" : "requests_per_second",
-             is_client ? config->ratelimit.client_requests_per_second
-                       : config->ratelimit.requests_per_second,
-             is_client ? config->ratelimit.client_burst_size : config->ratelimit.burst_size);
+    if (is_client && kind == CALL_EVENT)
+        snprintf(message, MESSAGE_BYTES, "over ratelimit.client_events_per_second = %u",
+                 config->ratelimit.client_events_per_second);
+    else
+        snprintf(message, MESSAGE_BYTES, "over ratelimit.%s = %u (burst %u)",
+                 is_client ? "client_requests_per_second" : "requests_per_second",
+                 is_client ? config->ratelimit.client_requests_per_second
+                           : config->ratelimit.requests_per_second,
+                 is_client ? config->ratelimit.client_burst_size : config->ratelimit.burst_size);
     pthread_mutex_unlock(&engine->settings_lock);
 }

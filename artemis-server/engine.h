@@ -22,6 +22,7 @@
 #include "artemis-server/cluster/blocks.h"
 #include "artemis-server/cluster/event_log.h"
 #include "artemis-server/cluster/providers/membership.h"
+#include "artemis-server/events/event_hub.h"
 #include "artemis-server/lease_thread.h"
 #include "artemis-server/limits/call_limits.h"
 #include "artemis-server/registry/registry.h"
@@ -67,6 +68,7 @@ struct engine {
     struct membership membership;
     struct event_log events;                   /* of the cluster */
     struct blocks blocks;                      /* nodes that operators have blocked */
+    struct event_hub event_hub;                /* events of topics */
     struct replication_thread *replication;    /* NULL: cluster or replication is off */
     struct credential_store *peer_credentials; /* of cluster.tls; NULL: peers use plain HTTP */
     uint64_t credentials_checked_ms;
@@ -134,7 +136,8 @@ bool engine_may_lack_instances(const struct engine *engine, struct moment now);
 MUST_USE enum error engine_admit(struct engine *engine, enum call_kind kind,
                                  const struct client *client, struct moment now);
 /* Writes which limit one of the latter two names. */
-void engine_describe_limit(struct engine *engine, enum error error, char message[MESSAGE_BYTES]);
+void engine_describe_limit(struct engine *engine, enum call_kind kind, enum error error,
+                           char message[MESSAGE_BYTES]);
 /* Whether there is a guard to release: of a service, or of the node or any service if the id is
  * empty. */
 bool engine_is_guard_engaged(struct engine *engine, struct slice service_id, struct moment now);

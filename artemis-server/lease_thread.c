@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/events/guard_events.h"
 #include "artemis-server/leases/timing_wheel.h"
 #include "artemis-server/log.h"
 
@@ -19,6 +20,7 @@ struct lease_thread {
     bool node_guard_engaged;   /* as last logged */
     uint64_t engaged_services; /* as last logged */
     uint64_t highest_bytes;    /* of stored data */
+    struct guard_events guard_events;
     struct {
         pthread_mutex_t lock;
         pthread_cond_t stopped;
@@ -91,6 +93,8 @@ static void clean_up(struct lease_thread *thread, struct moment now)
     response_cache_cleanup(thread->options.cache, now);
     registry_stats(thread->options.registry, &stats);
     log_guards(thread, &stats);
+    guard_events_publish(&thread->guard_events, thread->options.events, thread->options.registry,
+                         &stats, now);
     return_memory(thread, &stats);
 }
 

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "artemis-server/events/event_hub.h"
 #include "artemis-server/response_cache.h"
 #include "artemis-server/stall.h"
 
@@ -19,6 +20,7 @@ struct lease_thread_options {
     struct registry *registry; /* borrowed, as the next two */
     struct response_cache *cache;
     struct stall *stall;
+    struct event_hub *events; /* borrowed; for events of guards. NULL: there are none */
     /* A stall of the process has ended; called by the thread before it evicts leases. */
     void (*on_stall)(void *context, uint64_t length_ms);
     void *context;

@@ -49,6 +49,7 @@
     X(ERR_TOO_MANY_CONNECTIONS,    "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many connections")                               \
     X(ERR_TOO_MANY_SUBSCRIBERS,    "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many subscribers and long polls")                \
     X(ERR_TOO_MANY_RELEASES,       "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many releases of guards within one lease.ttl_secs") \
+    X(ERR_TOO_MANY_EVENTS,         "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many events wait for subscribers or peers")      \
     X(ERR_OVERLOADED,              "service-unavailable", "overloaded",          503, "service-unavailable",    200, "too many request bodies in progress")                \
     X(ERR_NOT_READY,               "service-unavailable", "not-ready",           503, "service-unavailable",    200, "this node is starting")                              \
     X(ERR_DRAINING,                "service-unavailable", "draining",            503, "service-unavailable",    200, "this node is shutting down")                         \

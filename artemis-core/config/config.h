@@ -149,6 +149,7 @@ struct config {
         uint32_t requests_per_second, burst_size;
         uint32_t client_requests_per_second; /* 0: no limit */
         uint32_t client_burst_size;
+        uint32_t client_events_per_second; /* 0: no limit */
     } ratelimit;
     struct {
         uint32_t max_instances_per_service; /* 0: no limit */

@@ -280,7 +280,7 @@ const struct config_setting config_settings[] = {
     {NUMBER(ratelimit, requests_per_second, 1, 100000000, "10000"), .reloadable = true,
      .description =
          "Average number of client requests per second that are served, of discovery, of "
-         "changes and of heartbeats each; further ones get 429."},
+         "changes, of heartbeats and of events each; further ones get 429."},
     {NUMBER(ratelimit, burst_size, 1, 100000000, "5000"), .reloadable = true,
      .description = "Number of client requests that are served at once, above the average rate."},
     {NUMBER(ratelimit, client_requests_per_second, 0, 100000000, "0"), .default_note = "no limit",
@@ -291,6 +291,9 @@ const struct config_setting config_settings[] = {
          "address without one (IPv6: a /64). 0 means no limit."},
     {NUMBER(ratelimit, client_burst_size, 1, 100000000, "1000"), .reloadable = true,
      .description = "Number of requests of one client that are served at once, above that rate."},
+    {NUMBER(ratelimit, client_events_per_second, 0, 100000000, "100"), .reloadable = true,
+     .description = "Average number of events per second that one client can publish; further "
+                    "ones get 429. As many are accepted at once. 0 means no limit."},
 
     {NUMBER(registry, max_instances_per_service, 0, 100000000, "0"), .default_note = "no limit",
      .reloadable = true,

@@ -74,17 +74,12 @@ static void replace_non_ascii(char *message)
             *c = '?';
 }
 
-enum error document_open(struct slice body, struct document *document, char message[MESSAGE_BYTES])
+enum error json_read(struct slice body, size_t flags, json_t **out, char message[MESSAGE_BYTES])
 {
-    *document = (struct document){0};
-    if (body.size == 0) {
-        document->root = json_object();
-        return document->root ? ERR_NONE : ERR_NO_MEMORY;
-    }
     json_error_t why;
     out_of_memory = over_budget = false;
     budget = BUDGET_BASE_BYTES + body.size * BUDGET_TIMES;
-    json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, &why);
+    json_t *root = json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES | flags, &why);
     budget = SIZE_MAX;
     if (out_of_memory || over_budget) {
         json_decref(root);
@@ -100,6 +95,21 @@ enum error document_open(struct slice body, struct document *document, char mess
         replace_non_ascii(message);
         return ERR_INVALID_JSON;
     }
+    *out = root;
+    return ERR_NONE;
+}
+
+enum error document_open(struct slice body, struct document *document, char message[MESSAGE_BYTES])
+{
+    *document = (struct document){0};
+    if (body.size == 0) {
+        document->root = json_object();
+        return document->root ? ERR_NONE : ERR_NO_MEMORY;
+    }
+    json_t *root;
+    enum error error = json_read(body, 0, &root, message);
+    if (error)
+        return error;
     if (!json_is_object(root)) {
         char excerpt[EXCERPT_BYTES + 8];
         json_excerpt(root, excerpt, sizeof(excerpt));

@@ -101,7 +101,7 @@ static void write_line(const struct cluster_event *event)
     }
 }
 
-void event_log_on_event(void *context, const struct cluster_event *event)
+enum cluster_log_kind cluster_log_kind_of(enum cluster_event_kind kind)
 {
     static const enum cluster_log_kind kinds[] = {
         [CLUSTER_STARTUP] = CLUSTER_LOG_STARTED,
@@ -111,6 +111,11 @@ void event_log_on_event(void *context, const struct cluster_event *event)
         [CLUSTER_PROVIDER_FAILED] = CLUSTER_LOG_PROVIDER_FAILED,
         [CLUSTER_PROVIDER_RECOVERED] = CLUSTER_LOG_PROVIDER_RECOVERED,
     };
+    return kinds[kind];
+}
+
+void event_log_on_event(void *context, const struct cluster_event *event)
+{
     struct event_log *log = context;
     uint64_t wall_ms = clock_now().wall_ms;
     write_line(event);
@@ -121,7 +126,7 @@ void event_log_on_event(void *context, const struct cluster_event *event)
         set_ids(log, event->left);
         add_members(log, CLUSTER_LOG_JOINED, event->joined, event, wall_ms);
     } else {
-        add(log, kinds[event->kind], "", event, wall_ms);
+        add(log, cluster_log_kind_of(event->kind), "", event, wall_ms);
     }
     pthread_mutex_unlock(&log->lock);
 }

@@ -52,5 +52,7 @@ void event_log_free(struct event_log *log);
 void event_log_on_event(void *context, const struct cluster_event *event);
 /* Copies the event with the lowest number above `after`. False: there is none. */
 bool event_log_next(struct event_log *log, uint64_t after, struct cluster_log_event *out);
+/* The kind of an event other than CLUSTER_TOPOLOGY_UPDATED. */
+enum cluster_log_kind cluster_log_kind_of(enum cluster_event_kind kind);
 /* The word for a kind in JSON. */
 const char *cluster_log_word(enum cluster_log_kind kind);

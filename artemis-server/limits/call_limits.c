@@ -2,6 +2,7 @@
 #include "artemis-server/limits/call_limits.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "artemis-server/log.h"
 
@@ -12,11 +13,13 @@ void call_limits_init(struct call_limits *limits, uint64_t hash_seed)
     for (enum call_kind kind = 0; kind < CALL_KINDS; kind++)
         rate_limiter_init(&limits->node[kind], 0, 0);
     client_table_init(&limits->clients, hash_seed);
+    client_table_init(&limits->publishers, hash_seed);
 }
 
 void call_limits_free(struct call_limits *limits)
 {
     client_table_free(&limits->clients);
+    client_table_free(&limits->publishers);
 }
 
 void call_limits_set(struct call_limits *limits, const struct config *config)
@@ -27,6 +30,8 @@ void call_limits_set(struct call_limits *limits, const struct config *config)
                          config->ratelimit.burst_size);
     client_table_set(&limits->clients, on ? config->ratelimit.client_requests_per_second : 0,
                      config->ratelimit.client_burst_size);
+    client_table_set(&limits->publishers, on ? config->ratelimit.client_events_per_second : 0,
+                     config->ratelimit.client_events_per_second);
     atomic_store_explicit(&limits->are_on, on, memory_order_relaxed);
 }
 
@@ -38,14 +43,14 @@ static void count(struct call_limits *limits, enum call_kind kind, enum limit_sc
 enum error call_limits_admit(struct call_limits *limits, enum call_kind kind,
                              const struct client *client, uint64_t now_ms)
 {
-    if (client_table_is_on(&limits->clients) &&
-        !client_table_admit(&limits->clients, client, kind, now_ms)) {
+    struct client_table *clients = kind == CALL_EVENT ? &limits->publishers : &limits->clients;
+    if (client_table_is_on(clients) && !client_table_admit(clients, client, kind, now_ms)) {
         count(limits, kind, SCOPE_CLIENT);
         return ERR_CLIENT_RATE_LIMITED;
     }
     if (rate_limiter_admit(&limits->node[kind], now_ms))
         return ERR_NONE;
-    client_table_add_refused(&limits->clients, client, now_ms);
+    client_table_add_refused(clients, client, now_ms);
     count(limits, kind, SCOPE_NODE);
     return ERR_RATE_LIMITED;
 }
@@ -63,6 +68,7 @@ const char *call_kind_word(enum call_kind kind)
         [CALL_DISCOVERY] = "discovery",
         [CALL_CHANGE] = "change",
         [CALL_HEARTBEAT] = "heartbeat",
+        [CALL_EVENT] = "event",
     };
     return words[kind];
 }
@@ -96,6 +102,18 @@ static uint64_t add_up(struct call_limits *limits, struct call_limit_sums *sums)
     return sums->by_scope[SCOPE_NODE] + sums->by_scope[SCOPE_CLIENT];
 }
 
+/* Of all kinds of calls. */
+static uint64_t take_heaviest(struct call_limits *limits, char name[CLIENT_NAME_BYTES])
+{
+    char publisher[CLIENT_NAME_BYTES];
+    uint64_t most = client_table_take_heaviest(&limits->clients, name);
+    uint64_t most_events = client_table_take_heaviest(&limits->publishers, publisher);
+    if (most_events <= most)
+        return most;
+    memcpy(name, publisher, sizeof(publisher));
+    return most_events;
+}
+
 /* Returns whether there was something to log. */
 static bool log_refused(struct call_limits *limits)
 {
@@ -103,11 +121,12 @@ static bool log_refused(struct call_limits *limits)
     struct call_limit_sums sums;
     if (add_up(limits, &sums) == 0)
         return false;
-    uint64_t most = client_table_take_heaviest(&limits->clients, heaviest);
+    uint64_t most = take_heaviest(limits, heaviest);
     log_event(LOG_LEVEL_WARN, "rate limits refused requests",
               LOG_NUMBER("heartbeats", sums.by_kind[CALL_HEARTBEAT]),
               LOG_NUMBER("changes", sums.by_kind[CALL_CHANGE]),
               LOG_NUMBER("discovery", sums.by_kind[CALL_DISCOVERY]),
+              LOG_NUMBER("events", sums.by_kind[CALL_EVENT]),
               LOG_NUMBER("by_node_limit", sums.by_scope[SCOPE_NODE]),
               LOG_NUMBER("by_client_limit", sums.by_scope[SCOPE_CLIENT]),
               LOG_TEXT("heaviest_client", heaviest), LOG_NUMBER("heaviest_refused", most));

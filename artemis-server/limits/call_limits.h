@@ -5,7 +5,8 @@
  *
  * The limit of the clients is off by default: behind a proxy, a sidecar or NAT, thousands of
  * instances are one client, and a refused heartbeat costs more than an unfair share. A client over
- * its own limit takes nothing from the limit of the node.
+ * its own limit takes nothing from the limit of the node. Only the events that one client publishes
+ * are limited by default: each of them is sent to all nodes.
  *
  * Each refused request is counted by kind and scope. While there are some, the log has one line in
  * CALL_LIMITS_REPORT_MS with the numbers and the client that had most.
@@ -22,7 +23,7 @@
 enum { CALL_LIMITS_REPORT_MS = 10 * 1000 };
 
 /* Calls of clients. */
-enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_KINDS };
+enum call_kind { CALL_DISCOVERY, CALL_CHANGE, CALL_HEARTBEAT, CALL_EVENT, CALL_KINDS };
 enum limit_scope { SCOPE_NODE, SCOPE_CLIENT, LIMIT_SCOPES };
 
 struct call_limit_counts {
@@ -32,6 +33,8 @@ struct call_limit_counts {
 struct call_limits {
     struct rate_limiter node[CALL_KINDS];
     struct client_table clients;
+    struct client_table
+        publishers;     /* clients that publish events: they have a limit of their own */
     atomic_bool are_on; /* a limit is set */
     _Atomic uint64_t refused[CALL_KINDS][LIMIT_SCOPES];
     /* Of the thread that reports. */

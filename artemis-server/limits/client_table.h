@@ -24,7 +24,7 @@ enum {
     CLIENTS_PER_SET = 8,
     CLIENT_SETS = CLIENTS_MAX / CLIENTS_PER_SET,
     CLIENT_LOCKS = 64,
-    CLIENT_BUCKETS = 3, /* one for each kind of call */
+    CLIENT_BUCKETS = 4, /* one for each kind of call */
 };
 
 /* Zero: not in use. */

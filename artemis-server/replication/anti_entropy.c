@@ -53,6 +53,21 @@ static void end_comparison(struct replicator *replicator, struct peer *peer, str
         now.mono_ms + interval_ms - replicator_random(replicator, interval_ms / 8 + 1);
 }
 
+/* --- keys ------------------------------------------------------------------------------------- */
+
+int packed_key_compare(struct slice a, struct slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = memcmp(a.data, b.data, size);
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+int record_copy_compare(const void *a, const void *b)
+{
+    return packed_key_compare(instance_packed_key(((const struct record_copy *)a)->instance),
+                              instance_packed_key(((const struct record_copy *)b)->instance));
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static struct message *fetch_message(struct replicator *replicator, struct peer *peer,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/replication/peer_requests.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "artemis-core/json/codec_event.h"
 #include "artemis-core/json/codec_peer.h"
 
 #define BASE "/api/replication/registry/"
@@ -22,6 +26,7 @@ static const struct {
     [MESSAGE_SNAPSHOT] = {BASE "services.json", true, NULL, false},
     [MESSAGE_RELEASE] = {BASE "release-guard", false, NULL, false},
     [MESSAGE_BLOCKS] = {"/api/replication/cluster/blocks", false, NULL, false},
+    [MESSAGE_EVENTS] = {BASE "events", false, NULL, false},
     [MESSAGE_GOODBYE] = {BASE "heartbeat.json", false, "instance_keys", false},
 };
 
@@ -55,6 +60,26 @@ static void write_release(const struct message *message, struct json_writer *w)
     jw_u64(w, message->release_clock_ms);
 }
 
+static void write_events(const struct event_batch *events, struct json_writer *w)
+{
+    jw_name(w, "run");
+    jw_text(w, events->items[0]->run);
+    if (events->to_epoch) {
+        char to_run[EVENT_RUN_BYTES];
+        snprintf(to_run, sizeof(to_run), "%016" PRIx64, events->to_epoch);
+        jw_name(w, "to_run");
+        jw_string(w, to_run);
+    }
+    jw_name(w, "events");
+    jw_open(w, '[');
+    for (size_t i = 0; i < events->count; i++) {
+        const struct event *event = events->items[i];
+        codec_write_peer_event(
+            w, &(struct event_item){event->number, event->wall_ms, event->topic, event->payload});
+    }
+    jw_close(w, ']');
+}
+
 /* A request does not say how a lease is kept here, nor the weight. */
 static void write_key(struct wire_record *record, bool is_legacy, struct json_writer *w)
 {
@@ -86,6 +111,8 @@ void peer_request_write_body(const struct message *message, const struct registr
         write_buckets(&message->buckets, &w);
     else if (message->kind == MESSAGE_RELEASE)
         write_release(message, &w);
+    else if (message->kind == MESSAGE_EVENTS)
+        write_events(&message->events, &w);
     else if (requests[message->kind].list)
         write_items(message, registry, is_legacy, now, &w);
     if (is_legacy && requests[message->kind].list && !requests[message->kind].instances) {

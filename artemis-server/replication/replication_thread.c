@@ -46,64 +46,6 @@ struct replication_thread {
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
-static void log_peer(enum log_level level, const char *message, const struct peer_status *peer,
-                     const char *reason)
-{
-    log_event(level, message, LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
-              LOG_TEXT("reason", reason));
-}
-
-static void log_peer_health(const struct peer_status *peer)
-{
-    switch (peer->view.health) {
-    case PEER_UP:
-        log_peer(LOG_LEVEL_INFO,
-                 peer->view.is_legacy ? "peer is up; it is an older Artemis and gets no stamps"
-                                      : "peer is up",
-                 peer, NULL);
-        return;
-    case PEER_DOWN:
-        log_peer(LOG_LEVEL_WARN, "peer is down; its health is checked every second", peer,
-                 peer->last_error[0] ? peer->last_error : "it shuts down");
-        return;
-    case PEER_INCOMPATIBLE:
-        log_peer(LOG_LEVEL_ERROR,
-                 "peer is incompatible: it rejects every update; the next attempt is in a minute",
-                 peer, peer->last_error);
-        return;
-    case PEER_UNAUTHORIZED:
-        log_peer(LOG_LEVEL_ERROR,
-                 "peer refuses the token of this node; set cluster.token to the secret of a token "
-                 "with the role peer; the next attempt is in 30 s",
-                 peer, peer->last_error);
-        return;
-    case PEER_WRONG_CLUSTER:
-        log_peer(LOG_LEVEL_ERROR, "peer has another cluster.cluster_id; nothing is sent to it",
-                 peer, NULL);
-        return;
-    case PEER_DUPLICATE_ID:
-        log_peer(
-            LOG_LEVEL_ERROR,
-            "peer has the server.node_id of this node; nothing is sent to it until one of them "
-            "is changed",
-            peer, NULL);
-        return;
-    case PEER_BLOCKED:
-        log_peer(LOG_LEVEL_ERROR,
-                 peer->view.is_blocking
-                     ? "peer refuses this node, which an operator has blocked there; nothing is "
-                       "sent to it until `artemis cluster unblock`"
-                     : "peer is blocked; nothing is sent to it until `artemis cluster unblock`",
-                 peer, NULL);
-        return;
-    case PEER_SELF:
-        log_peer(LOG_LEVEL_INFO, "peer is this node itself; it is excluded", peer, NULL);
-        return;
-    case PEER_NEW:
-        return;
-    }
-}
-
 /* Updates the view of a peer and logs what changed. */
 static void update_peer(struct replication_thread *thread, uint32_t number)
 {
@@ -113,7 +55,7 @@ static void update_peer(struct replication_thread *thread, uint32_t number)
     bool was_ready = peer->view.is_ready;
     replicator_view(thread->replicator, number, clock_now(), &peer->view);
     if (peer->view.health != health)
-        log_peer_health(peer);
+        peer_status_log_health(peer);
     if (peer->view.health != health || peer->view.is_ready != was_ready)
         thread->publish_now = true;
     if (peer->view.compared_ms != compared_ms && peer->view.differing)
@@ -190,6 +132,11 @@ static void on_record(void *context, const struct message *message,
 static void log_rejection(const struct peer_status *peer, const struct peer_response *response)
 {
     bool is_rejected = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
+    if (is_rejected && response->message->kind == MESSAGE_EVENTS && log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, "peer refused events; they are dropped",
+                  LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+                  LOG_TEXT("reason", response->error_text),
+                  LOG_NUMBER("events", response->message->events.count));
     if (is_rejected && response->message->count && log_admit(LOG_LEVEL_WARN))
         log_event(LOG_LEVEL_WARN, "peer rejected records", LOG_TEXT("peer", peer->node_id),
                   LOG_TEXT("url", peer->url), LOG_TEXT("reason", response->error_text),
@@ -365,6 +312,17 @@ bool replication_thread_flush(struct replication_thread *thread, uint64_t timeou
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
+/* Moves the events that this node has published to the replicator. */
+static void take_events(struct replication_thread *thread)
+{
+    struct event *events[EVENTS_PER_MESSAGE_MAX];
+    struct event_hub *hub = thread->options.events;
+    size_t count;
+    while (hub && (count = event_hub_take_for_peers(hub, events, EVENTS_PER_MESSAGE_MAX)))
+        for (size_t i = 0; i < count; i++)
+            replicator_put_event(thread->replicator, events[i]);
+}
+
 /* Does all there is to do now. Returns the monotonic time of the next turn. */
 static uint64_t run_turn(struct replication_thread *thread)
 {
@@ -372,6 +330,7 @@ static uint64_t run_turn(struct replication_thread *thread)
     apply_commands(thread);
     if (thread->options.blocks)
         replicator_set_blocks(thread->replicator, blocks_hash(thread->options.blocks));
+    take_events(thread);
     do {
         struct message *message;
         now = clock_now();
@@ -394,8 +353,7 @@ static void refresh_view(struct replication_thread *thread, struct peer_status *
     bool was_suspect = peer->view.is_suspect;
     replicator_view(thread->replicator, number, now, &peer->view);
     if (peer->view.is_suspect && !was_suspect)
-        log_peer(LOG_LEVEL_WARN, "peer is suspect: it does not respond; messages are sent again",
-                 peer, peer->last_error);
+        peer_status_log_suspect(peer);
 }
 
 static void publish(struct replication_thread *thread, struct moment now)
@@ -457,6 +415,13 @@ static void on_change(void *context)
         has_deferred_wakeup = true;
     else
         peer_client_wake(thread->client);
+}
+
+/* The first event waits for the peers. */
+static void on_event(void *context)
+{
+    struct replication_thread *thread = context;
+    peer_client_wake(thread->client);
 }
 
 void replication_thread_wake_deferred(struct replication_thread *thread)
@@ -543,6 +508,8 @@ enum error replication_thread_create(const struct replication_thread_options *op
         return error;
     }
     registry_set_dirty_notify(options->registry, on_change, thread);
+    if (options->events)
+        event_hub_set_peers(options->events, on_event, thread);
     *out = thread;
     return ERR_NONE;
 }
@@ -566,6 +533,8 @@ void replication_thread_free(struct replication_thread *thread)
         pthread_join(thread->id, NULL);
     }
     registry_set_dirty_notify(thread->options.registry, NULL, NULL);
+    if (thread->options.events)
+        event_hub_set_peers(thread->options.events, NULL, NULL);
     peer_client_free(thread->client);
     replicator_free(thread->replicator);
     replication_status_free(&thread->status);

@@ -59,22 +59,8 @@ void message_free(struct message *message)
         record_copy_unref(&message->items[i]);
     free(message->items);
     free((char *)message->service_id.data);
+    event_batch_free(&message->events);
     free(message);
-}
-
-/* --- keys ------------------------------------------------------------------------------------- */
-
-int packed_key_compare(struct slice a, struct slice b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-    int order = memcmp(a.data, b.data, size);
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
-int record_copy_compare(const void *a, const void *b)
-{
-    return packed_key_compare(instance_packed_key(((const struct record_copy *)a)->instance),
-                              instance_packed_key(((const struct record_copy *)b)->instance));
 }
 
 /* --- create, add and remove ------------------------------------------------------------------- */
@@ -109,6 +95,7 @@ void replicator_free(struct replicator *replicator)
         if (replicator->peers[i].joined)
             replicator_remove_peer(replicator, i);
     lease_checks_free(replicator);
+    events_free(replicator);
     free(replicator);
 }
 
@@ -134,6 +121,7 @@ void replicator_add_peer(struct replicator *replicator, uint32_t number, struct 
         .renew_batch = replicator->options.batch_size,
         .register_batch = MESSAGE_ITEMS_MAX,
         .outbox = peer->outbox,
+        .events_next = replicator->events.end,
     };
     registry_add_peer(replicator->registry, number + 1);
 }
@@ -145,6 +133,7 @@ void replicator_remove_peer(struct replicator *replicator, uint32_t number)
     outbox_clear(&peer->outbox);
     comparison_reset(&peer->comparison);
     lease_check_forget_peer(replicator, peer);
+    events_drop_all(replicator, peer);
     peer->joined = false;
     registry_remove_peer(replicator->registry, number + 1);
     update_dirty_lists(replicator);
@@ -169,6 +158,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
         if (!SIM_BUG(5))
             outbox_clear(&peer->outbox);
         comparison_reset(&peer->comparison);
+        events_drop_all(replicator, peer);
         peer->is_ready = false;
         peer->health_due_ms = earlier(peer->health_due_ms, now.mono_ms + DOWN_PROBE_MS);
         lease_check_on_peer_down(replicator, peer, now);
@@ -224,7 +214,7 @@ static void count_rejection(struct replicator *replicator, struct peer *peer,
     enum message_kind kind = message->kind;
     bool is_peer_call = kind != MESSAGE_HEALTH && kind != MESSAGE_SNAPSHOT &&
                         kind != MESSAGE_RELEASE && kind != MESSAGE_BLOCKS &&
-                        kind != MESSAGE_GOODBYE;
+                        kind != MESSAGE_EVENTS && kind != MESSAGE_GOODBYE;
     if (!is_peer_call || peer->health != PEER_UP)
         return;
     if (result == SEND_DELIVERED) {
@@ -349,6 +339,8 @@ static struct message *next_for(struct replicator *replicator, struct peer *peer
     if (!message)
         message = batch_next(replicator, peer, now);
     if (!message)
+        message = events_next(replicator, peer, now);
+    if (!message)
         message = bootstrap_next(replicator, peer, now);
     if (!message)
         message = anti_entropy_next(replicator, peer, now);
@@ -380,6 +372,7 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
     due_ms = earlier(due_ms, batch_due_ms(peer));
+    due_ms = earlier(due_ms, events_due_ms(replicator, peer));
     /* During a backoff, pending messages are sent as soon as it ends. */
     return earlier(due_ms, is_in_backoff(peer, now) ? peer->retry_ms
                                                     : anti_entropy_due_ms(replicator, peer));
@@ -523,6 +516,9 @@ static void finish(struct replicator *replicator, struct peer *peer, struct mess
     case MESSAGE_RELEASE:
         release_on_result(peer, message, result, now);
         return;
+    case MESSAGE_EVENTS:
+        events_on_result(peer, message, result, now);
+        return;
     case MESSAGE_SNAPSHOT:
         bootstrap_on_result(replicator, peer, message, result, now);
         return;
@@ -565,7 +561,7 @@ bool replicator_is_idle(const struct replicator *replicator)
         const struct peer *peer = &replicator->peers[i];
         if (!peer->joined || peer->health != PEER_UP)
             continue;
-        if (peer_has_update_in_flight(peer))
+        if (peer_has_update_in_flight(peer) || !events_are_idle(replicator, peer))
             return false;
         if (!peer->is_legacy && (!peer->goodbye_sent || peer->in_flight[MESSAGE_GOODBYE]))
             return false;

@@ -39,6 +39,7 @@
 #include "artemis-core/base/backoff.h"
 #include "artemis-core/base/moment.h"
 #include "artemis-server/cluster/release_list.h"
+#include "artemis-server/events/event_hub.h"
 #include "artemis-server/registry/registry_replication.h"
 
 enum {
@@ -103,8 +104,16 @@ enum message_kind {
     MESSAGE_SNAPSHOT,    /* the response is everything the peer holds, as a stream */
     MESSAGE_RELEASE,     /* an operator has released the guard of service_id; "": of everything */
     MESSAGE_BLOCKS,      /* the list of blocked nodes; the response is that of the peer */
+    MESSAGE_EVENTS,      /* events of topics that this node has published */
     MESSAGE_GOODBYE,     /* this node shuts down */
     MESSAGE_KINDS,
+};
+
+/* Events for one process of a peer; references. */
+struct event_batch {
+    struct event **items; /* NULL while there are none */
+    size_t count;
+    uint64_t to_epoch; /* of the process; 0: not known */
 };
 
 /* Owned by the caller of replicator_next until it calls replicator_on_result or message_free. */
@@ -121,6 +130,7 @@ struct message {
     uint64_t check;          /* private to the replicator: number of the lease check */
     uint64_t release;        /* private to the replicator: number of the release */
     uint64_t release_clock_ms; /* of MESSAGE_RELEASE: the clock of the cluster when it was made */
+    struct event_batch events; /* of MESSAGE_EVENTS */
 };
 
 enum send_result {
@@ -221,6 +231,9 @@ void replicator_set_blocks(struct replicator *replicator, uint64_t hash);
 void replicator_on_blocks(struct replicator *replicator, const struct message *message,
                           uint64_t hash);
 
+/* Sends an event of this node to the peers that are up; takes over the reference. See
+ * replicator_events.c. */
+void replicator_put_event(struct replicator *replicator, struct event *event);
 /* The releases of guards that the peers get, each once. Copies the list, which has changed since
  * the last call. */
 void replicator_set_releases(struct replicator *replicator, const struct release_list *list);
@@ -245,6 +258,16 @@ bool replicator_is_idle(const struct replicator *replicator);
 
 enum { LAG_BOUNDS = 13 };
 extern const uint64_t lag_bounds_ms[LAG_BOUNDS]; /* upper bounds; one more bucket is unbounded */
+
+/* Why an event is not sent to a peer. */
+enum event_drop {
+    EVENT_DROP_PEER_DOWN,      /* the peer is not up */
+    EVENT_DROP_QUEUE_FULL,     /* EVENTS_WAITING_MAX later ones wait for it */
+    EVENT_DROP_REFUSED,        /* the peer refused it: an older node, for one */
+    EVENT_DROP_PEER_RESTARTED, /* an earlier process of the peer may have delivered it */
+    EVENT_DROPS,
+};
+const char *event_drop_word(enum event_drop reason);
 
 struct peer_view {
     bool joined;
@@ -271,6 +294,8 @@ struct peer_view {
     uint64_t items_dropped;        /* those, and what was left to anti-entropy */
     uint64_t repairs;
     uint64_t lag[LAG_BOUNDS + 1], lag_sum_ms;
+    uint64_t events_waiting; /* now */
+    uint64_t events_delivered, events_dropped[EVENT_DROPS];
 };
 void replicator_view(const struct replicator *replicator, uint32_t peer, struct moment now,
                      struct peer_view *view);

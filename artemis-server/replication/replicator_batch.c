@@ -334,6 +334,7 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
     uint64_t oldest_ms = oldest_unacknowledged_ms(peer);
     view->has_unacknowledged = oldest_ms;
     view->oldest_ms = oldest_ms && oldest_ms < now.mono_ms ? now.mono_ms - oldest_ms : 0;
+    view->events_waiting = events_waiting(replicator, peer);
 }
 
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats)

@@ -8,6 +8,7 @@
  *   replicator_bootstrap.c    from the start until this node is ready
  *   replicator_lease_check.c  confirms the expiry of leases with the peers
  *   replicator_orders.c       releases of guards, and the exchange of block lists
+ *   replicator_events.c       events of topics
  */
 #pragma once
 
@@ -78,12 +79,15 @@ struct peer {
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
     bool snapshot_is_ahead;   /* a record of it was refused: ahead of the clocks of all members */
     uint32_t snapshot_failures;
-    uint64_t releases_sent;  /* number of the next release of a guard that the peer gets */
-    uint64_t release_due_ms; /* after a failure: when it is sent again */
-    bool is_blocking;        /* it refuses this node, which is blocked */
-    bool has_blocks;         /* it exchanges its block list, */
-    uint64_t blocks_hash;    /* which had this hash */
-    bool blocks_due;         /* the lists may differ since the last exchange */
+    uint64_t releases_sent;          /* number of the next release of a guard that the peer gets */
+    uint64_t release_due_ms;         /* after a failure: when it is sent again */
+    bool is_blocking;                /* it refuses this node, which is blocked */
+    bool has_blocks;                 /* it exchanges its block list, */
+    uint64_t blocks_hash;            /* which had this hash */
+    bool blocks_due;                 /* the lists may differ since the last exchange */
+    uint64_t events_next;            /* position of the next event in the ring */
+    struct event_batch events_retry; /* sent before it; the message failed */
+    uint64_t events_due_ms;          /* after a refused message: when the next one is sent */
     /* Changes and renewals that the peer has not acknowledged; see replicator_view. */
     struct {
         uint64_t sent_ms;     /* the oldest of the message on the way; 0: none */
@@ -131,6 +135,12 @@ struct lease_check {
 };
 TAILQ_HEAD(lease_checks, lease_check);
 
+/* The events that peers may still get, by position; those of a ring begin at 0. */
+struct event_ring {
+    struct event *items[EVENTS_WAITING_MAX];
+    uint64_t first, end;
+};
+
 struct replicator {
     struct replicator_options options;
     struct registry *registry;
@@ -156,6 +166,7 @@ struct replicator {
     uint32_t lease_check_max;     /* leases per message; halved after SEND_TOO_LARGE */
     struct release_list releases;
     uint64_t blocks_hash;
+    struct event_ring events;
     struct peer peers[REPLICATOR_PEERS_MAX];
     struct replicator_stats stats;
 };
@@ -166,11 +177,6 @@ uint32_t replicator_peer_number(const struct replicator *replicator, const struc
 /* A message for a peer; marks its kind as in flight. NULL: out of memory. */
 struct message *message_create(struct replicator *replicator, struct peer *peer,
                                enum message_kind kind, size_t items_max, struct moment now);
-
-/* Orders packed keys; and records by their keys, for qsort and bsearch: pointers to a struct
- * record_copy, or to a struct that begins with one. */
-int packed_key_compare(struct slice a, struct slice b);
-int record_copy_compare(const void *a, const void *b);
 
 /* It rejects every update, and has accepted none since it was up. */
 static inline bool peer_is_incompatible(const struct peer *peer)
@@ -192,6 +198,10 @@ void batch_on_peer_down(struct peer *peer);
 void batch_repair(struct replicator *replicator, struct peer *peer, struct slice packed_key);
 
 /* --- anti_entropy.c --------------------------------------------------------------------------- */
+/* Orders packed keys; and records by their keys, for qsort and bsearch: pointers to a struct
+ * record_copy, or to a struct that begins with one. */
+int packed_key_compare(struct slice a, struct slice b);
+int record_copy_compare(const void *a, const void *b);
 struct message *anti_entropy_next(struct replicator *replicator, struct peer *peer,
                                   struct moment now);
 /* When the next comparison may start; UINT64_MAX: only after another event. */
@@ -232,6 +242,20 @@ struct message *blocks_next(struct replicator *replicator, struct peer *peer, st
 void blocks_on_health(struct peer *peer, const struct health_response *health);
 /* The health of a peer has changed, or it was removed. */
 void blocks_on_change(struct replicator *replicator);
+
+/* --- replicator_events.c ---------------------------------------------------------------------- */
+struct message *events_next(struct replicator *replicator, struct peer *peer, struct moment now);
+void events_on_result(struct peer *peer, struct message *message, enum send_result result,
+                      struct moment now);
+/* When events_next may return a message; UINT64_MAX: only after another event. */
+uint64_t events_due_ms(const struct replicator *replicator, const struct peer *peer);
+/* Whether nothing waits or is in flight. */
+bool events_are_idle(const struct replicator *replicator, const struct peer *peer);
+uint64_t events_waiting(const struct replicator *replicator, const struct peer *peer);
+/* The peer is not up any more. */
+void events_drop_all(struct replicator *replicator, struct peer *peer);
+void events_free(struct replicator *replicator);
+void event_batch_free(struct event_batch *batch);
 
 /* --- replicator_lease_check.c ----------------------------------------------------------------- */
 struct message *lease_check_next(struct replicator *replicator, struct peer *peer,

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "artemis-server/log.h"
+
 void replication_status_init(struct replication_status *status)
 {
     pthread_condattr_t attributes;
@@ -75,6 +77,70 @@ bool replication_status_wait_flushed(struct replication_status *status, uint64_t
     bool flushed = status->flushed >= request;
     pthread_mutex_unlock(&status->lock);
     return flushed;
+}
+
+static void log_peer(enum log_level level, const char *message, const struct peer_status *peer,
+                     const char *reason)
+{
+    log_event(level, message, LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+              LOG_TEXT("reason", reason));
+}
+
+void peer_status_log_health(const struct peer_status *peer)
+{
+    switch (peer->view.health) {
+    case PEER_UP:
+        log_peer(LOG_LEVEL_INFO,
+                 peer->view.is_legacy ? "peer is up; it is an older Artemis and gets no stamps"
+                                      : "peer is up",
+                 peer, NULL);
+        return;
+    case PEER_DOWN:
+        log_peer(LOG_LEVEL_WARN, "peer is down; its health is checked every second", peer,
+                 peer->last_error[0] ? peer->last_error : "it shuts down");
+        return;
+    case PEER_INCOMPATIBLE:
+        log_peer(LOG_LEVEL_ERROR,
+                 "peer is incompatible: it rejects every update; the next attempt is in a minute",
+                 peer, peer->last_error);
+        return;
+    case PEER_UNAUTHORIZED:
+        log_peer(LOG_LEVEL_ERROR,
+                 "peer refuses the token of this node; set cluster.token to the secret of a token "
+                 "with the role peer; the next attempt is in 30 s",
+                 peer, peer->last_error);
+        return;
+    case PEER_WRONG_CLUSTER:
+        log_peer(LOG_LEVEL_ERROR, "peer has another cluster.cluster_id; nothing is sent to it",
+                 peer, NULL);
+        return;
+    case PEER_DUPLICATE_ID:
+        log_peer(
+            LOG_LEVEL_ERROR,
+            "peer has the server.node_id of this node; nothing is sent to it until one of them "
+            "is changed",
+            peer, NULL);
+        return;
+    case PEER_BLOCKED:
+        log_peer(LOG_LEVEL_ERROR,
+                 peer->view.is_blocking
+                     ? "peer refuses this node, which an operator has blocked there; nothing is "
+                       "sent to it until `artemis cluster unblock`"
+                     : "peer is blocked; nothing is sent to it until `artemis cluster unblock`",
+                 peer, NULL);
+        return;
+    case PEER_SELF:
+        log_peer(LOG_LEVEL_INFO, "peer is this node itself; it is excluded", peer, NULL);
+        return;
+    case PEER_NEW:
+        return;
+    }
+}
+
+void peer_status_log_suspect(const struct peer_status *peer)
+{
+    log_peer(LOG_LEVEL_WARN, "peer is suspect: it does not respond; messages are sent again", peer,
+             peer->last_error);
 }
 
 void peer_status_note_result(struct peer_status *peer, enum message_kind kind,

@@ -59,6 +59,10 @@ void replication_status_stats(struct replication_status *status, struct replicat
 bool replication_status_wait_flushed(struct replication_status *status, uint64_t request,
                                      uint64_t deadline_ms);
 
+/* Logs a health of a peer that is new. */
+void peer_status_log_health(const struct peer_status *peer);
+/* Logs that a peer is suspect. */
+void peer_status_log_suspect(const struct peer_status *peer);
 /* Sets the last error, or ends it: when a message is delivered of the kind that has failed, or,
  * where the peer was silent, any message. */
 void peer_status_note_result(struct peer_status *peer, enum message_kind kind,

@@ -49,6 +49,10 @@ route_handler handle_block;
 route_handler handle_unblock;
 route_handler handle_peer_blocks;
 
+/* ../events/handlers_events.c */
+route_handler handle_publish_event;
+route_handler handle_peer_events;
+
 /* handlers_status.c */
 route_handler handle_cluster_events;
 route_handler handle_cluster_nodes;

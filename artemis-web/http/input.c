@@ -54,25 +54,36 @@ static enum error check_header(struct http_connection *http, const char *method,
     return ERR_NONE;
 }
 
+/* The kind of a call of clients; CALL_KINDS for other routes. */
+static enum call_kind call_kind_of(enum route_class class)
+{
+    switch (class) {
+    case ROUTE_REGISTRY:
+        return CALL_HEARTBEAT;
+    case ROUTE_WRITE:
+        return CALL_CHANGE;
+    case ROUTE_DISCOVERY:
+        return CALL_DISCOVERY;
+    case ROUTE_EVENT:
+        return CALL_EVENT;
+    case ROUTE_PEER:
+    case ROUTE_OPERATOR:
+    case ROUTE_NODE:
+        break;
+    }
+    return CALL_KINDS;
+}
+
 static enum error check_admission(const struct http_connection *http)
 {
     const struct request *request = &http->request;
     const struct client client = {request->token ? request->token->name : NULL,
                                   &http->connection.from.address};
-    switch (request->route->class) {
-    case ROUTE_REGISTRY:
-        return engine_admit(request->engine, CALL_HEARTBEAT, &client, request->now);
-    case ROUTE_WRITE:
-        return engine_admit(request->engine, CALL_CHANGE, &client, request->now);
-    case ROUTE_DISCOVERY:
-        return engine_admit(request->engine, CALL_DISCOVERY, &client, request->now);
-    case ROUTE_PEER:
+    enum call_kind kind = call_kind_of(request->route->class);
+    if (request->route->class == ROUTE_PEER)
         return authentication_check_peer(request);
-    case ROUTE_OPERATOR:
-    case ROUTE_NODE:
-        break;
-    }
-    return ERR_NONE;
+    return kind == CALL_KINDS ? ERR_NONE
+                              : engine_admit(request->engine, kind, &client, request->now);
 }
 
 static size_t header_bytes(struct MHD_Connection *mhd)
@@ -269,7 +280,8 @@ void input_describe_error(const struct http_connection *http, const char *url, c
         break;
     case ERR_RATE_LIMITED:
     case ERR_CLIENT_RATE_LIMITED:
-        engine_describe_limit(request->engine, request->refused, message);
+        engine_describe_limit(request->engine, call_kind_of(request->route->class),
+                              request->refused, message);
         break;
     case ERR_TOO_MANY_CONNECTIONS:
         connections_describe_limit(&http->request.web->connections, message);

@@ -19,6 +19,7 @@ enum route_class {
     ROUTE_WRITE,     /* registrations and unregistrations: served from the start of the process, and
                         not executed for a client that is gone (exchange.c) */
     ROUTE_DISCOVERY, /* discovery and subscriptions: served once the node is ready */
+    ROUTE_EVENT,     /* events that clients publish: served once the node is ready */
     ROUTE_PEER,      /* calls of peers: need the headers of a peer of this cluster; no rate limit */
     ROUTE_OPERATOR,  /* cluster, status, metrics: always served */
     ROUTE_NODE,      /* the state of this node: always served, also at the listener of peers */

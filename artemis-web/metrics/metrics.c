@@ -8,6 +8,7 @@
 #include "artemis-server/log.h"
 #include "artemis-server/process_stats.h"
 #include "artemis-web/metrics/metrics_cluster.h"
+#include "artemis-web/metrics/metrics_events.h"
 #include "artemis-web/metrics/metrics_limits.h"
 #include "artemis-web/metrics/metrics_peers.h"
 #include "artemis-web/metrics/metrics_tls.h"
@@ -338,6 +339,7 @@ void metrics_write(struct metrics *metrics, struct engine *engine, struct connec
     SINGLE_METRICS(X)
 #undef X
     metrics_write_limits(engine, out);
+    metrics_write_events(engine, &values.push, out);
     write_requests(metrics, out);
     write_latency(metrics, out);
     metrics_write_cluster(engine, out);
@@ -357,6 +359,7 @@ void metrics_write_reference(struct text *out)
     SINGLE_METRICS(X)
 #undef X
     metrics_write_limits_reference(out);
+    metrics_write_events_reference(out);
     metrics_write_cluster_reference(out);
     metrics_write_peers_reference(out);
     metrics_write_tls_reference(out);

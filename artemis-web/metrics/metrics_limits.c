@@ -11,7 +11,7 @@
 
 static const char refused_name[] = "artemis_rate_limited_total";
 static const char refused_description[] = "Client requests refused by a rate limit, by kind "
-                                          "(heartbeat, change, discovery) and scope: the "
+                                          "(heartbeat, change, discovery, event) and scope: the "
                                           "limit of the node or of the client.";
 
 static const char quota_name[] = "artemis_over_quota_total";

@@ -38,10 +38,12 @@
     X("artemis_replication_dropped_total",      "counter", (double)view->items_rejected, "Records rejected by the peer and dropped.") \
     X("artemis_replication_deferred_total",     "counter", (double)(view->items_dropped - view->items_rejected), "Records left to anti-entropy because the peer was down or memory was short.") \
     X("artemis_replication_repairs_total",      "counter", (double)view->repairs,       "Records sent because the peer lacked them.") \
-    X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last anti-entropy comparison with the peer.")
+    X("artemis_anti_entropy_differing",         "gauge",   (double)view->differing,     "Digests that differed in the last anti-entropy comparison with the peer.") \
+    X("artemis_peer_events_waiting",            "gauge",   (double)view->events_waiting, "Events of topics that wait for the peer; 1,280 at most.") \
+    X("artemis_peer_events_delivered_total",    "counter", (double)view->events_delivered, "Events of topics that the peer accepted.")
 /* clang-format on */
 
-enum { REQUESTS, DELIVERED, FAILURES, RECORDS, LAG };
+enum { REQUESTS, DELIVERED, FAILURES, RECORDS, LAG, EVENTS_DROPPED };
 
 static const struct {
     const char *name, *type, *description;
@@ -56,6 +58,9 @@ static const struct {
                  "Records in requests to the peer, by kind of message."},
     [LAG] = {"artemis_replication_lag_seconds", "histogram",
              "Time from a change or renewal to its acknowledgement by the peer."},
+    [EVENTS_DROPPED] = {"artemis_peer_events_dropped_total", "counter",
+                        "Events of topics that were not sent to the peer, or that it refused, by "
+                        "reason: peer-down, queue-full, refused, peer-restarted."},
 };
 
 static const char *const kinds[MESSAGE_KINDS] = {
@@ -70,6 +75,7 @@ static const char *const kinds[MESSAGE_KINDS] = {
     [MESSAGE_SNAPSHOT] = "snapshot",
     [MESSAGE_RELEASE] = "release",
     [MESSAGE_BLOCKS] = "blocks",
+    [MESSAGE_EVENTS] = "events",
     [MESSAGE_GOODBYE] = "goodbye",
 };
 
@@ -149,6 +155,17 @@ static void write_records(const struct page *page)
                          (double)page->peers[i].view.items[kind]);
 }
 
+static void write_events_dropped(const struct page *page)
+{
+    write_head(page->out, labelled[EVENTS_DROPPED].name, labelled[EVENTS_DROPPED].type,
+               labelled[EVENTS_DROPPED].description);
+    for (size_t i = 0; i < page->count; i++)
+        for (enum event_drop reason = 0; reason < EVENT_DROPS; reason++)
+            write_sample(page->out, labelled[EVENTS_DROPPED].name, &page->peers[i], "reason",
+                         event_drop_word(reason),
+                         (double)page->peers[i].view.events_dropped[reason]);
+}
+
 static void write_lag(const struct page *page)
 {
     char part[96];
@@ -211,6 +228,7 @@ void metrics_write_peers(struct engine *engine, struct text *out)
     write_failures(&page);
     write_records(&page);
     write_lag(&page);
+    write_events_dropped(&page);
     free(peers);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "artemis-server/registry/registry.h"
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/websocket.h"
 
@@ -29,10 +29,8 @@ static void send_jobs(struct dispatch *dispatch, struct frame *frame, uint32_t c
     }
 }
 
-/* Sends a frame to the subscriptions of a topic that have this form. No socket occurs twice in a
- * topic, so the result for one socket does not affect another. */
-static void send_to_topic(struct dispatch *dispatch, struct topic *topic, enum push_form form,
-                          struct frame *frame)
+void dispatch_send(struct dispatch *dispatch, struct topic *topic, enum push_form form,
+                   struct frame *frame)
 {
     struct subscription *subscription;
     uint32_t count = 0;
@@ -81,8 +79,8 @@ static void send_list(struct push *push, struct topic *topic, enum push_form for
     struct topic *all = push->topics.all;
     struct frame *frame = encode_message(topic, form, revision, list, &push->dispatch->message);
     if (frame) {
-        send_to_topic(push->dispatch, topic, form, frame);
-        send_to_topic(push->dispatch, all, form, frame);
+        dispatch_send(push->dispatch, topic, form, frame);
+        dispatch_send(push->dispatch, all, form, frame);
     } else {
         mark_all_lagging(topic);
         mark_all_lagging(all);
@@ -208,8 +206,7 @@ static void skip_dropped_changes(struct push *push)
     topics_drop_states(&push->topics);
     long_polls_end_all(push);
     LIST_FOREACH (websocket, &push->websockets, link)
-        while (!TAILQ_EMPTY(&websocket->current))
-            subscription_set_state(TAILQ_FIRST(&websocket->current), SUBSCRIPTION_LAGGING);
+        subscriptions_lag(websocket);
 }
 
 bool dispatch_until(struct push *push, uint64_t revision)

@@ -17,7 +17,7 @@
 #pragma once
 
 #include "artemis-server/registry/change_log.h"
-#include "artemis-web/push/sender_pool.h"
+#include "artemis-web/frames/sender_pool.h"
 #include "artemis-web/push/shared_state.h"
 
 enum { CHANGES_PER_BATCH = 1024 };
@@ -38,5 +38,13 @@ void dispatch_free(struct dispatch *dispatch); /* takes NULL */
 /* Dispatches the changes up to a revision. False: the change log had dropped some of them already.
  * Then all long polls have ended and all subscriptions lag. */
 bool dispatch_until(struct push *push, uint64_t revision);
+/* Sends a frame to the subscriptions of a topic that have this form. No socket occurs twice in a
+ * topic, so the result for one socket does not affect another. */
+void dispatch_send(struct dispatch *dispatch, struct topic *topic, enum push_form form,
+                   struct frame *frame);
+/* Sends the events that wait to the subscriptions of their topics. True: more wait. */
+bool dispatch_events(struct push *push);
+/* Encodes the message about the events that a subscription has lost. NULL: no memory. */
+struct frame *dispatch_lost_events(const struct subscription *subscription);
 /* Resyncs the WebSockets in push.resyncs, up to a limit of bytes; the rest stays there. */
 void dispatch_resync(struct push *push);

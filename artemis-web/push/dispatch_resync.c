@@ -5,8 +5,8 @@
 #include <wslay/wslay.h>
 
 #include "artemis-server/registry/registry.h"
+#include "artemis-web/frames/frame.h"
 #include "artemis-web/push/dispatch.h"
-#include "artemis-web/push/frame.h"
 #include "artemis-web/push/websocket.h"
 
 enum {
@@ -117,6 +117,26 @@ static enum state_result get_state(struct push *push, struct topic *topic, enum 
     return STATE_READY;
 }
 
+static enum state_result get_state_of(struct push *push, struct subscription *subscription,
+                                      struct frame **out)
+{
+    if (!subscription->is_of_events)
+        return get_state(push, subscription->topic, subscription->form, out);
+    *out = dispatch_lost_events(subscription);
+    return *out ? STATE_READY : STATE_NO_MEMORY;
+}
+
+/* A number of lost events is not dropped when the queue is full again: it would be lost, too. */
+static void send_state(struct subscription *subscription, struct frame *frame)
+{
+    subscription_set_state(subscription, SUBSCRIPTION_CURRENT);
+    subscription->lost = 0;
+    if (subscription->is_of_events)
+        websocket_send_control(subscription->websocket, frame);
+    else
+        websocket_send(subscription, frame);
+}
+
 /* Resyncs the lagging subscriptions of a WebSocket until it has got its share of bytes, or is
  * blocked or closed. Returns the bytes; *overrun is set where the change log has dropped
  * changes. */
@@ -126,7 +146,7 @@ static size_t resync_websocket(struct push *push, struct websocket *websocket, b
     while (websocket->output == OUTPUT_RESYNC && bytes <= WEBSOCKET_BYTES_PER_TURN) {
         struct subscription *subscription = TAILQ_FIRST(&websocket->lagging);
         struct frame *frame = NULL;
-        enum state_result result = get_state(push, subscription->topic, subscription->form, &frame);
+        enum state_result result = get_state_of(push, subscription, &frame);
         *overrun = result == STATE_LATER;
         if (*overrun)
             return bytes;
@@ -134,10 +154,9 @@ static size_t resync_websocket(struct push *push, struct websocket *websocket, b
             websocket_close(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
         else if (websocket->output ==
                  OUTPUT_RESYNC) { /* dispatching may have blocked or ended it */
-            push_count(&push->counters.resyncs, 1);
+            push_count(&push->counters.resyncs, !subscription->is_of_events);
             bytes += frame->size;
-            subscription_set_state(subscription, SUBSCRIPTION_CURRENT);
-            websocket_send(subscription, frame);
+            send_state(subscription, frame);
         }
         frame_unref(frame);
     }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "artemis-core/model/topic_name.h"
+
 static struct json_writer begin_change(struct text *changes, enum push_form form)
 {
     if (changes->size)
@@ -177,6 +179,52 @@ void message_unsubscribed(struct text *out, struct slice service_id)
     jw_close(&w, '}');
 }
 
+static void write_topic(struct json_writer *w, struct slice topic)
+{
+    jw_name(w, "topic");
+    jw_text(w, topic);
+}
+
+void message_subscribed_topic(struct text *out, struct slice topic)
+{
+    struct json_writer w = begin_message(out, "subscribed_topic");
+    write_topic(&w, topic);
+    jw_close(&w, '}');
+}
+
+void message_unsubscribed_topic(struct text *out, struct slice topic)
+{
+    struct json_writer w = begin_message(out, "unsubscribed_topic");
+    write_topic(&w, topic);
+    jw_close(&w, '}');
+}
+
+void message_event(struct text *out, const struct event *event)
+{
+    struct json_writer w = begin_message(out, "event");
+    write_topic(&w, event->topic);
+    jw_name(&w, "node_id");
+    jw_text(&w, event->node_id);
+    jw_name(&w, "run");
+    jw_text(&w, event->run);
+    jw_name(&w, "number");
+    jw_u64(&w, event->number);
+    jw_name(&w, "time");
+    jw_rfc3339(&w, event->wall_ms);
+    jw_name(&w, "payload");
+    jw_raw(&w, event->payload);
+    jw_close(&w, '}');
+}
+
+void message_events_lost(struct text *out, struct slice topic, uint64_t count)
+{
+    struct json_writer w = begin_message(out, "events_lost");
+    write_topic(&w, topic);
+    jw_name(&w, "count");
+    jw_u64(&w, count);
+    jw_close(&w, '}');
+}
+
 void message_pong(struct text *out)
 {
     struct json_writer w = begin_message(out, "pong");
@@ -192,7 +240,7 @@ void message_error(struct text *out, const char *message)
 }
 
 void message_refused(struct text *out, enum error error, const char *message,
-                     struct slice service_id)
+                     struct slice service_id, struct slice topic)
 {
     struct json_writer w = begin_message(out, "error");
     jw_name(&w, "message");
@@ -205,5 +253,7 @@ void message_refused(struct text *out, enum error error, const char *message,
         jw_name(&w, "service_id");
         jw_text(&w, service_id);
     }
+    if (topic.data && topic.size <= TOPIC_BYTES_MAX)
+        write_topic(&w, topic);
     jw_close(&w, '}');
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "artemis-core/json/codec.h"
+#include "artemis-server/events/event.h"
 
 enum push_form {
     FORM_NATIVE, /* snake_case and camelCase names */
@@ -39,8 +40,14 @@ void message_subscribed(struct text *out, struct slice service_id, uint64_t revi
                         const char *epoch);
 void message_unsubscribed(struct text *out, struct slice service_id);
 void message_pong(struct text *out);
+void message_subscribed_topic(struct text *out, struct slice topic);
+void message_unsubscribed_topic(struct text *out, struct slice topic);
+/* Appends an event, as subscribers of its topic get it. */
+void message_event(struct text *out, const struct event *event);
+/* Appends the number of events that the subscriber of a topic has lost. */
+void message_events_lost(struct text *out, struct slice topic, uint64_t count);
 void message_error(struct text *out, const char *message);
-/* For a message that a rate limit refuses. `service_id` is what the client sent; it is left out if
- * it is NULL or too long. */
+/* For a message that a rate limit refuses. `service_id` and `topic` are what the client sent; they
+ * are left out if they are NULL or too long. */
 void message_refused(struct text *out, enum error error, const char *message,
-                     struct slice service_id);
+                     struct slice service_id, struct slice topic);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <wslay/wslay.h>
 
+#include "artemis-core/model/topic_name.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/registry/registry.h"
 #include "artemis-web/registry_calls.h"
@@ -26,6 +27,7 @@ static enum error admit_discovery(const struct websocket *websocket)
 struct client_message {
     struct slice type;
     struct slice service_id; /* as sent */
+    struct slice topic;      /* of events */
     struct slice epoch;      /* `run` on the wire */
     uint64_t revision;       /* `version` on the wire; UINT64_MAX: none */
     bool camel;
@@ -39,6 +41,8 @@ static enum error read_fields(struct document *document, struct client_message *
     enum error error = document_text(document, "type", &received->type, message);
     if (!error)
         error = document_text(document, "service_id", &received->service_id, message);
+    if (!error)
+        error = document_text(document, "topic", &received->topic, message);
     if (!error)
         error = document_text(document, "run", &received->epoch, message);
     if (!error)
@@ -112,6 +116,63 @@ static void unsubscribe(struct websocket *websocket, const struct client_message
     message_unsubscribed(response, id);
 }
 
+/* --- topics of events ------------------------------------------------------------------------- */
+
+/* Events of nodes are for operators, as GET /api/cluster/events is. The services of a token limit
+ * the other topics, too. */
+static bool may_see_topic(const struct websocket *websocket, struct slice topic)
+{
+    const struct token *token = websocket->token;
+    if (token && topic_name_is_reserved(topic))
+        return auth_role_allows(token->role, ROLE_OPERATOR);
+    return token_may_read(token, topic);
+}
+
+static void subscribe_topic(struct websocket *websocket, const struct client_message *received,
+                            struct text *response, char message[MESSAGE_BYTES])
+{
+    struct slice topic = received->topic;
+    if (!may_see_topic(websocket, topic))
+        snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not see this topic",
+                 websocket->token->name);
+    else if (!subscription_add_events(websocket, topic))
+        snprintf(message, MESSAGE_BYTES,
+                 "topic: cannot subscribe: a connection may have %d topics, a node %d, or memory "
+                 "is exhausted",
+                 EVENT_TOPICS_MAX, EVENT_TOPICS_ALL_MAX);
+    else
+        message_subscribed_topic(response, topic);
+}
+
+static void unsubscribe_topic(struct websocket *websocket, struct slice name, struct text *response)
+{
+    const struct topic *topic = topics_find(&websocket->push->event_topics, name);
+    struct subscription *subscription = topic ? subscription_find(websocket, topic) : NULL;
+    if (subscription)
+        subscription_end(subscription);
+    message_unsubscribed_topic(response, name);
+}
+
+/* False: it is a message of another type. */
+static bool handle_topic_message(struct websocket *websocket, const struct client_message *received,
+                                 struct text *response, char message[MESSAGE_BYTES])
+{
+    bool subscribes = slice_equal(received->type, SLICE("subscribe_topic"));
+    if (!subscribes && !slice_equal(received->type, SLICE("unsubscribe_topic")))
+        return false;
+    if (!topic_name_is_valid(received->topic)) {
+        char quoted[160] = "missing";
+        if (received->topic.data)
+            text_quote(quoted, sizeof(quoted), received->topic);
+        snprintf(message, MESSAGE_BYTES, "topic: %s, is %s", topic_name_rule, quoted);
+    } else if (subscribes) {
+        subscribe_topic(websocket, received, response, message);
+    } else {
+        unsubscribe_topic(websocket, received->topic, response);
+    }
+    return true;
+}
+
 /* Writes the response, or an error into *message. */
 static void handle_native(struct websocket *websocket, struct client_message *received,
                           struct text *response, char message[MESSAGE_BYTES])
@@ -121,12 +182,17 @@ static void handle_native(struct websocket *websocket, struct client_message *re
         message_pong(response);
         return;
     }
+    if (handle_topic_message(websocket, received, response, message))
+        return;
     if (!subscribes && !slice_equal(received->type, SLICE("unsubscribe"))) {
         char quoted[160] = "missing";
         if (received->type.data)
             text_quote(quoted, sizeof(quoted), received->type);
-        snprintf(message, MESSAGE_BYTES, "type: must be subscribe, unsubscribe or ping, is %s",
-                 quoted);
+        snprintf(
+            message, MESSAGE_BYTES,
+            "type: must be subscribe, unsubscribe, subscribe_topic, unsubscribe_topic or ping, "
+            "is %s",
+            quoted);
         return;
     }
     if (read_id(received, message))
@@ -148,8 +214,8 @@ static void on_native(struct websocket *websocket, struct slice text)
     if (!error)
         error = read_fields(document, &received, message);
     if (refused) {
-        engine_describe_limit(websocket->push->engine, refused, message);
-        message_refused(&response, refused, message, received.service_id);
+        engine_describe_limit(websocket->push->engine, CALL_DISCOVERY, refused, message);
+        message_refused(&response, refused, message, received.service_id, received.topic);
     } else {
         if (!error)
             handle_native(websocket, &received, &response, message);
@@ -192,7 +258,7 @@ static void on_java_heartbeat(struct websocket *websocket, struct slice text)
     const struct client client = client_of(websocket);
     enum error error = engine_admit(push->engine, CALL_HEARTBEAT, &client, call.now);
     if (error == ERR_RATE_LIMITED || error == ERR_CLIENT_RATE_LIMITED)
-        engine_describe_limit(push->engine, error, message);
+        engine_describe_limit(push->engine, CALL_HEARTBEAT, error, message);
     if (!error)
         error = registry_call_heartbeat(&call, message);
     text_append_slice(&response, call.success);

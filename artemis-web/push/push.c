@@ -118,8 +118,7 @@ static void for_each_websocket(struct push *push, void (*call)(struct websocket 
 static void reload_java_client(struct websocket *websocket)
 {
     if (websocket->endpoint == ENDPOINT_JAVA_CHANGES)
-        while (!TAILQ_EMPTY(&websocket->current))
-            subscription_set_state(TAILQ_FIRST(&websocket->current), SUBSCRIPTION_LAGGING);
+        subscriptions_lag(websocket);
 }
 
 /* A node that does not replicate starts without data, or with stored data. When its clients have
@@ -190,6 +189,7 @@ static void free_ended(struct push *push)
         free(subscription);
     }
     topics_free_idle(&push->topics);
+    topics_free_idle(&push->event_topics);
 }
 
 void push_turn(struct push *push, const struct epoll_event *events, int count, struct moment now)
@@ -200,6 +200,8 @@ void push_turn(struct push *push, const struct epoll_event *events, int count, s
     for (int i = 0; i < count; i++)
         on_event(push, &events[i]);
     start_arrivals(push);
+    if (dispatch_events(push))
+        wake(push);
     dispatch_some(push);
     long_polls_resume(push); /* they do not wait for full states to be sent */
     dispatch_resync(push);
@@ -318,7 +320,9 @@ enum error push_init(struct engine *engine, uint32_t clients_max, const struct p
     if (!push->long_polls)
         return ERR_NO_MEMORY;
     enum error error = dispatch_create(engine->config->server.threads, &push->dispatch);
-    return error ? error : topics_init(&push->topics, seed);
+    if (!error)
+        error = topics_init(&push->topics, seed);
+    return error ? error : topics_init(&push->event_topics, seed);
 }
 
 enum error push_start(struct engine *engine, uint32_t clients_max, const struct push_http *http,
@@ -330,6 +334,7 @@ enum error push_start(struct engine *engine, uint32_t clients_max, const struct 
     enum error error = push_init(engine, clients_max, http, push);
     if (!error) {
         registry_set_wakeup(engine->registry, wake, push);
+        event_hub_set_local(&engine->event_hub, wake, push);
         if (pthread_create(&push->thread, NULL, run, push) != 0)
             error = ERR_SYSTEM;
     }
@@ -362,6 +367,7 @@ void push_stop(struct push *push)
     wake(push);
     pthread_join(push->thread, NULL);
     registry_disarm_wakeup(push->engine->registry); /* leases and peers still change it */
+    event_hub_set_local(&push->engine->event_hub, NULL, NULL);
     pthread_mutex_lock(&push->_shared.lock);
     push->_shared.stopped = true;
     pthread_mutex_unlock(&push->_shared.lock);
@@ -372,6 +378,7 @@ void push_stop(struct push *push)
 void push_clear(struct push *push)
 {
     topics_free(&push->topics);
+    topics_free(&push->event_topics);
     dispatch_free(push->dispatch);
     free(push->long_polls);
     if (push->epoll >= 0)
@@ -410,6 +417,8 @@ void push_status(struct push *push, struct push_status *view)
         .closed_idle = get(&counters->closed_idle),
         .closed_slow = get(&counters->closed_slow),
         .closed_errors = get(&counters->closed_errors),
+        .events = get(&counters->events),
+        .events_lost = get(&counters->events_lost),
     };
     uint64_t dispatched = atomic_load(&push->dispatched); /* before the revision, which grows */
     if (has_subscribers(push))

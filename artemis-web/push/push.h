@@ -75,5 +75,8 @@ struct push_status {
     uint64_t long_polls_started; /* long polls suspended */
     uint64_t refused;            /* clients refused at the limit */
     uint64_t closed_idle, closed_slow, closed_errors; /* WebSockets closed, by reason */
+    /* Events sent or queued, and those dropped because a subscriber was slow: for each
+     * subscription. */
+    uint64_t events, events_lost;
 };
 void push_status(struct push *push, struct push_status *view);

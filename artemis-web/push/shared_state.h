@@ -35,6 +35,7 @@ struct push_counters {
     _Atomic uint64_t clients, websockets, subscriptions, long_polls;
     _Atomic uint64_t frames, bytes, resyncs, messages, long_polls_started, refused;
     _Atomic uint64_t closed_idle, closed_slow, closed_errors;
+    _Atomic uint64_t events, events_lost; /* sent or queued, and dropped, for each subscription */
 };
 
 struct push {
@@ -55,11 +56,12 @@ struct push {
     atomic_bool tokens_changed;  /* and not checked yet */
     _Atomic uint64_t dispatched; /* revision; written by the push thread only */
 
-    struct moment now;    /* of this turn */
-    uint64_t checked_ms;  /* when timeouts were checked last */
-    bool drained;         /* push_drain has taken effect */
-    bool reregister_over; /* clients have had time to register again after the start */
-    struct topics topics;
+    struct moment now;          /* of this turn */
+    uint64_t checked_ms;        /* when timeouts were checked last */
+    bool drained;               /* push_drain has taken effect */
+    bool reregister_over;       /* clients have had time to register again after the start */
+    struct topics topics;       /* services */
+    struct topics event_topics; /* topics of events */
     struct long_polls *long_polls;
     struct dispatch *dispatch;
     struct websocket_list websockets;              /* those that have not ended */

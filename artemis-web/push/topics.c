@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 
 enum error topics_init(struct topics *topics, uint64_t seed)
 {

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <wslay/wslay.h>
 
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 
 enum {
     SEND_BUFFER_BYTES = 64 * 1024, /* of the kernel, for each socket */
@@ -142,9 +142,19 @@ void websocket_close_lagging(struct websocket *websocket)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+void subscription_lose(struct subscription *subscription, uint64_t count)
+{
+    subscription->lost += count;
+    push_count(&subscription->websocket->push->counters.events_lost, count);
+}
+
+/* A frame of the subscription is dropped. */
 static void mark_lagging(void *owner)
 {
-    subscription_set_state(owner, SUBSCRIPTION_LAGGING);
+    struct subscription *subscription = owner;
+    if (subscription->is_of_events)
+        subscription_lose(subscription, 1);
+    subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
 }
 
 /* The queue is full. A full state replaces the queued changes when the socket accepts bytes again;
@@ -333,22 +343,41 @@ static void set_form(struct subscription *subscription, enum push_form form)
     subscription->form = form;
 }
 
-static struct subscription *create_subscription(struct websocket *websocket, struct topic *topic,
-                                                enum push_form form)
+/* A subscription is to a service or to a topic of events; each kind has its own limits. */
+static _Atomic uint64_t *counter_of(const struct websocket *websocket, bool is_of_events)
 {
-    struct push_counters *counters = &websocket->push->counters;
-    if (websocket->subscription_count >= SUBSCRIPTIONS_MAX ||
-        atomic_load(&counters->subscriptions) >= SUBSCRIPTIONS_ALL_MAX)
+    struct push *push = websocket->push;
+    return is_of_events ? &push->engine->event_hub.subscriptions : &push->counters.subscriptions;
+}
+
+static bool is_at_limit(const struct websocket *websocket, bool is_of_events)
+{
+    uint64_t all = atomic_load(counter_of(websocket, is_of_events));
+    return is_of_events
+               ? websocket->topic_count >= EVENT_TOPICS_MAX || all >= EVENT_TOPICS_ALL_MAX
+               : websocket->subscription_count >= SUBSCRIPTIONS_MAX || all >= SUBSCRIPTIONS_ALL_MAX;
+}
+
+static uint32_t *own_count(struct websocket *websocket, bool is_of_events)
+{
+    return is_of_events ? &websocket->topic_count : &websocket->subscription_count;
+}
+
+static struct subscription *create_subscription(struct websocket *websocket, struct topic *topic,
+                                                enum push_form form, bool is_of_events)
+{
+    if (is_at_limit(websocket, is_of_events))
         return NULL;
     struct subscription *subscription = malloc(sizeof(*subscription));
     if (!subscription)
         return NULL;
-    *subscription = (struct subscription){.topic = topic, .websocket = websocket, .form = form};
+    *subscription = (struct subscription){
+        .topic = topic, .websocket = websocket, .form = form, .is_of_events = is_of_events};
     LIST_INSERT_HEAD(&topic->subscriptions, subscription, topic_link);
     TAILQ_INSERT_TAIL(&websocket->current, subscription, link);
     topic->form_subscriptions[form]++;
-    websocket->subscription_count++;
-    push_count(&counters->subscriptions, 1);
+    ++*own_count(websocket, is_of_events);
+    push_count(counter_of(websocket, is_of_events), 1);
     return subscription;
 }
 
@@ -360,22 +389,44 @@ struct subscription *subscription_add(struct websocket *websocket, struct slice 
         return NULL;
     struct subscription *subscription = subscription_find(websocket, topic);
     if (!subscription)
-        return create_subscription(websocket, topic, form);
+        return create_subscription(websocket, topic, form, false);
     set_form(subscription, form);
     return subscription;
+}
+
+struct subscription *subscription_add_events(struct websocket *websocket, struct slice name)
+{
+    struct topic *topic = topics_get(&websocket->push->event_topics, name);
+    if (!topic)
+        return NULL;
+    struct subscription *subscription = subscription_find(websocket, topic);
+    return subscription ? subscription : create_subscription(websocket, topic, FORM_NATIVE, true);
+}
+
+void subscriptions_lag(struct websocket *websocket)
+{
+    struct subscription *subscription = TAILQ_FIRST(&websocket->current);
+    while (subscription) {
+        struct subscription *next = TAILQ_NEXT(subscription, link);
+        if (!subscription->is_of_events)
+            subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
+        subscription = next;
+    }
 }
 
 void subscription_end(struct subscription *subscription)
 {
     struct websocket *websocket = subscription->websocket;
+    struct push *push = websocket->push;
     struct topic *topic = subscription->topic;
     send_queue_forget(&websocket->queue, subscription);
     LIST_REMOVE(subscription, topic_link);
     topic->form_subscriptions[subscription->form]--;
-    topics_subscriber_removed(&websocket->push->topics, topic);
+    topics_subscriber_removed(subscription->is_of_events ? &push->event_topics : &push->topics,
+                              topic);
     subscription_set_state(subscription, SUBSCRIPTION_ENDED);
-    websocket->subscription_count--;
-    push_uncount(&websocket->push->counters.subscriptions);
+    --*own_count(websocket, subscription->is_of_events);
+    push_uncount(counter_of(websocket, subscription->is_of_events));
 }
 
 void subscriptions_end_all(struct websocket *websocket)

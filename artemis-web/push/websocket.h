@@ -4,7 +4,8 @@
  *
  * Output: a frame is sent at once where the socket accepts it, and queued otherwise. A frame of a
  * subscription that does not fit into the queue makes the subscription lag (push.h). Frames are
- * shared by many WebSockets (frame.h).
+ * shared by many WebSockets (frame.h). A subscription to a topic of events that lags loses events:
+ * when the queue is empty, it gets their number.
  *
  * Input: wslay parses frames and responds to pings, closes and errors. Messages are passed to a
  * function of the caller.
@@ -17,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "artemis-web/push/send_queue.h"
+#include "artemis-web/frames/send_queue.h"
 #include "artemis-web/push/shared_state.h"
 
 struct websocket_reader;
@@ -51,6 +52,8 @@ struct subscription {
     TAILQ_ENTRY(subscription) link; /* in the list of its state */
     enum push_form form;
     enum subscription_state state;
+    bool is_of_events; /* to a topic of events: there is no full state */
+    uint64_t lost;     /* events since it lags */
 };
 
 struct websocket {
@@ -62,7 +65,8 @@ struct websocket {
     enum websocket_state state;
     enum websocket_output output;
     int socket;
-    uint32_t subscription_count;
+    uint32_t subscription_count;   /* to services */
+    uint32_t topic_count;          /* to topics of events */
     struct client_address address; /* of its client */
     void *upgraded;                /* of the HTTP server */
     const struct token *token;     /* with a reference to its table; NULL: none is needed */
@@ -123,6 +127,12 @@ void subscription_set_state(struct subscription *subscription, enum subscription
 /* Adds a subscription, or changes the form of an existing one. NULL: no memory, or at the limit. */
 struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
                                       enum push_form form);
+/* The same for a topic of events. */
+struct subscription *subscription_add_events(struct websocket *websocket, struct slice topic);
+/* Counts events that a subscription does not get. */
+void subscription_lose(struct subscription *subscription, uint64_t count);
+/* Makes all subscriptions to services lag. */
+void subscriptions_lag(struct websocket *websocket);
 /* Returns the subscription to a topic, or NULL. */
 struct subscription *subscription_find(const struct websocket *websocket,
                                        const struct topic *topic);

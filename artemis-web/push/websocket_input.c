@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <wslay/wslay.h>
 
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 #include "artemis-web/push/websocket.h"
 
 enum {

@@ -303,6 +303,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
         serve_release(transfer, node, now);
         return;
     case MESSAGE_BLOCKS:
+    case MESSAGE_EVENTS:
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
         return;

@@ -76,10 +76,10 @@ home 'sqlite3.h' 'artemis-server/storage/'
 home 'ares.h' 'artemis-server/cluster/providers/provider_dns'
 # System calls belong in few folders; in these, the modules that decide are pure as well: they take
 # time and randomness as arguments.
-home 'pthread.h' 'artemis/|artemis-web/(connections|http|push)/|artemis-server/|libartemis/client/'
-home '(sys/socket|sys/epoll|sys/eventfd|netdb|poll|netinet/tcp).h' 'artemis/|artemis-web/(connections|http|push|tls)/|artemis-server/(log_writer|replication/|cluster/providers/provider_)|libartemis/(client|wire)/'
+home 'pthread.h' 'artemis/|artemis-web/(connections|http|push|frames)/|artemis-server/|libartemis/client/'
+home '(sys/socket|sys/epoll|sys/eventfd|netdb|poll|netinet/tcp).h' 'artemis/|artemis-web/(connections|http|push|frames|tls)/|artemis-server/(log_writer|replication/|cluster/providers/provider_)|libartemis/(client|wire)/'
 home '(fcntl|sys/stat|unistd|ifaddrs).h' 'artemis/|artemis-web/|artemis-server/(log_writer|process_stats|replication/|storage/|tls/|audit/|cluster/providers/provider_)|libartemis/(client|wire)/'
-pure='artemis-core/|artemis-server/(cluster/providers/(consul/|etcd/|kubernetes/)?(consul|dns|etcd|kubernetes)_|registry/(guard|lease_|shard|timing_wheel)|replication/(outbox|replicator|anti_entropy|peer_requests))|artemis-web/(registry_calls|push/(frame|topics|messages|protocol))|libartemis/(watch/|wire/(wire|handshake|list_reader|push_frames))'
+pure='artemis-core/|artemis-server/(cluster/providers/(consul/|etcd/|kubernetes/)?(consul|dns|etcd|kubernetes)_|registry/(guard|lease_|shard|timing_wheel)|replication/(outbox|replicator|anti_entropy|peer_requests))|artemis-web/(registry_calls|push/(topics|messages|protocol)|frames/frame)|libartemis/(watch/|wire/(wire|handshake|list_reader|push_frames))'
 rule "purity" "this module decides: no thread, socket, file or clock" \
     "$(grep -nHE '#include <(pthread|sys/(socket|stat|epoll|eventfd)|fcntl|netdb|poll|unistd)\.h>|\b(fopen|open|socket|clock_gettime|gettimeofday)\(' "${product[@]}" | grep -E "^($pure)" | grep -v '^[^:]*:[0-9]*: \*' || true)"
 rule "clock" "only clock.c of artemis-server and of libartemis read a clock (and the command line, to wait)" \

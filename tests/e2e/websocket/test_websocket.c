@@ -314,8 +314,10 @@ static void invalid_message_gets_an_error_and_the_connection_stays(void **state)
         {"{'type':'ping'", "body"},
         {"[]", "object"},
         {"'ping'", "body"},
-        {"{}", "type: must be subscribe, unsubscribe or ping, is missing"},
-        {"{'type':null}", "type: must be subscribe, unsubscribe or ping, is missing"},
+        {"{}", "type: must be subscribe, unsubscribe, subscribe_topic, unsubscribe_topic or ping, "
+               "is missing"},
+        {"{'type':null}", "type: must be subscribe, unsubscribe, subscribe_topic, "
+                          "unsubscribe_topic or ping, is missing"},
         {"{'type':'publish'}", "is \"publish\""},
         {"{'type':'Ping'}", "is \"Ping\""},
         {"{'type':7}", "type: "},

@@ -126,6 +126,7 @@ static const char *const defaults[][2] = {
     {"ratelimit.burst_size", "5000"},
     {"ratelimit.client_requests_per_second", "0"},
     {"ratelimit.client_burst_size", "1000"},
+    {"ratelimit.client_events_per_second", "100"},
     {"registry.max_instances_per_service", "0"},
     {"storage.data_dir", ""},
     {"storage.commit_interval_ms", "200"},

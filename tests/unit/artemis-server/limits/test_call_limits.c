@@ -27,7 +27,8 @@ static int start(void **state)
                                            .requests_per_second = 10,
                                            .burst_size = 20,
                                            .client_requests_per_second = 10,
-                                           .client_burst_size = 8}};
+                                           .client_burst_size = 8,
+                                           .client_events_per_second = 8}};
     call_limits_init(&limits, 7);
     call_limits_set(&limits, &config);
     log_file = tmpfile();
@@ -128,16 +129,34 @@ static void refused_requests_are_logged_once_in_ten_seconds(void **state)
     use_up("a", CALL_HEARTBEAT, NOW_MS, ERR_CLIENT_RATE_LIMITED);
     use_up("b", CALL_CHANGE, NOW_MS, ERR_CLIENT_RATE_LIMITED);
     call_limits_report(&limits, NOW_MS + 100);
-    check_line("heartbeats=2 changes=1 discovery=0 by_node_limit=0 by_client_limit=3 "
+    check_line("heartbeats=2 changes=1 discovery=0 events=0 by_node_limit=0 by_client_limit=3 "
                "heaviest_client=\"token a\" heaviest_refused=2");
     use_up("b", CALL_DISCOVERY, NOW_MS, ERR_CLIENT_RATE_LIMITED);
     call_limits_report(&limits, NOW_MS + 100 + CALL_LIMITS_REPORT_MS - 1);
     assert_string_equal(take_log(), "");
     call_limits_report(&limits, NOW_MS + 100 + CALL_LIMITS_REPORT_MS);
-    check_line("heartbeats=0 changes=0 discovery=1 by_node_limit=0 by_client_limit=1 "
+    check_line("heartbeats=0 changes=0 discovery=1 events=0 by_node_limit=0 by_client_limit=1 "
                "heaviest_client=\"token b\" heaviest_refused=1");
     call_limits_report(&limits, NOW_MS + 10 * CALL_LIMITS_REPORT_MS);
     assert_string_equal(take_log(), "");
+}
+
+static void events_of_a_client_have_a_limit_of_their_own(void **state)
+{
+    (void)state;
+    config.ratelimit.client_requests_per_second = 0;
+    call_limits_set(&limits, &config);
+    assert_int_equal(use_up("a", CALL_EVENT, NOW_MS, ERR_CLIENT_RATE_LIMITED), 8);
+    assert_int_equal(use_up("a", CALL_CHANGE, NOW_MS, ERR_RATE_LIMITED), 20);
+    call_limits_report(&limits, NOW_MS);
+    check_line("changes=1 discovery=0 events=1 by_node_limit=1 by_client_limit=1");
+    config.ratelimit.client_events_per_second = 0;
+    call_limits_set(&limits, &config);
+    assert_int_equal(use_up("b", CALL_EVENT, NOW_MS, ERR_RATE_LIMITED), 12);
+    use_up("b", CALL_EVENT, NOW_MS, ERR_RATE_LIMITED);
+    call_limits_report(&limits, NOW_MS + CALL_LIMITS_REPORT_MS);
+    check_line("events=2 by_node_limit=2 by_client_limit=0 heaviest_client=\"token b\" "
+               "heaviest_refused=2");
 }
 
 static void last_refused_requests_are_logged_at_the_end(void **state)
@@ -148,8 +167,9 @@ static void last_refused_requests_are_logged_at_the_end(void **state)
     take_log();
     use_up(NULL, CALL_CHANGE, NOW_MS, ERR_CLIENT_RATE_LIMITED);
     call_limits_flush(&limits);
-    check_line("changes=1 discovery=0 by_node_limit=0 by_client_limit=1 heaviest_client=unknown "
-               "heaviest_refused=1");
+    check_line(
+        "changes=1 discovery=0 events=0 by_node_limit=0 by_client_limit=1 heaviest_client=unknown "
+        "heaviest_refused=1");
     call_limits_flush(&limits);
     assert_string_equal(take_log(), "");
 }
@@ -163,6 +183,7 @@ int main(void)
         TEST(limits_are_off_when_disabled),
         TEST(clients_are_not_kept_without_a_limit_of_theirs),
         TEST(refused_requests_are_logged_once_in_ten_seconds),
+        TEST(events_of_a_client_have_a_limit_of_their_own),
         TEST(last_refused_requests_are_logged_at_the_end),
     };
     return cmocka_run_group_tests_name("call_limits", tests, NULL, NULL);

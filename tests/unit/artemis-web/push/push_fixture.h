@@ -50,6 +50,11 @@ static void count_resume(void *const connections[], size_t count)
     resumed += (unsigned)count;
 }
 
+static inline void ignore_wakeup(void *context)
+{
+    (void)context;
+}
+
 static const struct push_http counting_http = {.resume = count_resume, .close = count_close};
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -65,6 +70,8 @@ static inline void push_fixture_start(struct push_fixture *fixture, uint32_t log
     fixture->config.cluster.bootstrap_grace_secs = GRACE_MS / 1000;
     fixture->engine.registry = make_registry_with(options);
     memcpy(fixture->engine.epoch, run, sizeof(run));
+    event_hub_init(&fixture->engine.event_hub, "node", fixture->engine.epoch);
+    event_hub_set_local(&fixture->engine.event_hub, ignore_wakeup, NULL);
     atomic_store(&fixture->engine.state, NODE_READY);
     upgrades_closed = resumed = 0;
     assert_int_equal(push_init(&fixture->engine, 1000, &counting_http, &fixture->push), ERR_NONE);
@@ -81,7 +88,9 @@ static inline void push_fixture_stop(struct push_fixture *fixture)
     assert_int_equal(push->counters.websockets, 0);
     assert_int_equal(push->counters.subscriptions, 0);
     assert_int_equal(push->counters.long_polls, 0);
+    assert_int_equal(fixture->engine.event_hub.subscriptions, 0);
     push_clear(push);
+    event_hub_free(&fixture->engine.event_hub);
     registry_free(fixture->engine.registry);
 }
 

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/websocket.h"
 #include "tests/support/cmocka_all.h"

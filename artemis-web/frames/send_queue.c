@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/push/send_queue.h"
+#include "artemis-web/frames/send_queue.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>

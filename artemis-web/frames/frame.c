@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 
 #include <stdlib.h>
 #include <string.h>

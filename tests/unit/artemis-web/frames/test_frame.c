@@ -2,7 +2,7 @@
  *
  * Encoded frames: the three sizes of the header, close frames, references.
  */
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 
 #include <stdlib.h>
 #include <string.h>

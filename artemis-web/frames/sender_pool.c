@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "artemis-web/push/sender_pool.h"
+#include "artemis-web/frames/sender_pool.h"
 
 #include <errno.h>
 #include <pthread.h>

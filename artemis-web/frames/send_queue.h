@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "artemis-web/push/frame.h"
+#include "artemis-web/frames/frame.h"
 
 enum { QUEUE_FRAMES_MAX = 256, QUEUE_BYTES_MAX = 256 * 1024 };
 

@@ -2,7 +2,7 @@
  *
  * The queue of frames, over a socket pair: order, limits, dropped frames and their owners.
  */
-#include "artemis-web/push/send_queue.h"
+#include "artemis-web/frames/send_queue.h"
 
 #include <errno.h>
 #include <stdio.h>
