@@ -172,7 +172,7 @@ static enum error create_replication_thread(struct engine *engine)
     enum error error = replication_thread_create(&options, &engine->replication);
     if (error)
         return error;
-    /* The log is first: it reads the node ids of members that leave from the status of the peers. */
+    /* The log is first: it reads the ids of members that leave from the status of the peers. */
     cluster_subscribe(&engine->cluster, event_log_on_event, &engine->events);
     cluster_subscribe(&engine->cluster, cluster_events_on_event, &engine->event_hub);
     cluster_subscribe(&engine->cluster, replication_thread_on_topology, engine->replication);

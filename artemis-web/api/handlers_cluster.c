@@ -315,7 +315,7 @@ enum error handle_status_cluster(struct request *request, struct response *respo
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* The node id of the member of an event; of one that has joined, that of the peer. "": not known. */
+/* The node id of the member of an event; of one that has joined, that of the peer. */
 static const char *node_id_of(const struct peer_status *peers, size_t count,
                               const struct cluster_log_event *event)
 {

@@ -45,5 +45,6 @@ struct member_sources {
  * another address: the seed stays. Where no other node is registered, those of the last list stay,
  * so that a node that was isolated finds the others again. Records without the address of a peer
  * are left out. Where there are more than MEMBERS_MAX, members of the last list stay: records that
- * a hostile peer adds displace none. Returns the number of nodes that are left out because the list is full. */
+ * a hostile peer adds displace none. Returns the number of nodes that are left out because the list
+ * is full. */
 size_t member_records_read(const struct member_sources *sources, struct member_list *out);

@@ -60,7 +60,8 @@ void membership_init_with(struct membership *membership, const struct provider_k
 void membership_free(struct membership *membership); /* after membership_stop */
 
 /* Starts the providers, and waits until each has published or failed, for PROVIDERS_START_MS at
- * most; a SIGTERM or SIGINT that the process blocks ends the wait. Publishes CLUSTER_STARTUP, or CLUSTER_STARTUP_FAILED; then none of them runs. */
+ * most; a SIGTERM or SIGINT that the process blocks ends the wait. Publishes CLUSTER_STARTUP, or
+ * CLUSTER_STARTUP_FAILED; then none of them runs. */
 MUST_USE enum error membership_start(struct membership *membership, struct cluster *cluster);
 /* Publishes CLUSTER_SHUTDOWN. A second call has no effect. */
 void membership_stop(struct membership *membership);

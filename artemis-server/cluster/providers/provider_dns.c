@@ -4,10 +4,10 @@
  *
  * The thread sleeps until a name is due (dns_plan.h), and then resolves all names that are due in
  * one round, with a channel of its own: so rounds read /etc/resolv.conf anew. A round ends at the
- * timeouts of c-ares; each response counts at once. A name with a port has A records, or AAAA records where it has no A
- * record; a name of a service has SRV records, whose targets have the addresses. With TLS, the
- * certificate of a member must have the name that was resolved: that of the settings, or the
- * target.
+ * timeouts of c-ares; each response counts at once. A name with a port has A records, or AAAA
+ * records where it has no A record; a name of a service has SRV records, whose targets have the
+ * addresses. With TLS, the certificate of a member must have the name that was resolved: that of
+ * the settings, or the target.
  */
 #include "artemis-server/cluster/providers/provider.h"
 
