@@ -28,6 +28,9 @@ int command_lookup(int argc, char **argv);
 int command_watch(int argc, char **argv);
 int command_leases(int argc, char **argv);
 
+/* event fire. */
+int command_event(int argc, char **argv);
+
 /* Show nodes. `cluster` ends with EXIT_REFUSED when a node is not ready; `diff` when the nodes
  * differ. */
 int command_status(int argc, char **argv);

@@ -4,6 +4,7 @@
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/websocket_client.h"
+#include "tests/support/command.h"
 #include "tests/support/servers/tokens.h"
 #include "tests/support/wait.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define PUBLISH   "/api/events/publish"
 #define SUBSCRIBE "{'type':'subscribe_topic','topic':'%s'}"
@@ -89,6 +91,38 @@ static void event_reaches_each_subscriber_of_its_topic(void **state)
     call_wait_metric(http_of(state), "artemis_event_subscriptions", 0);
     assert_int_equal(call_metric(http_of(state), "artemis_events_published_total"), 23);
     assert_int_equal(call_metric(http_of(state), "artemis_events_delivered_total"), 43);
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+static int fire(void **state, const char *topic, const char *payload)
+{
+    struct fixture *fixture = *state;
+    char url[64];
+    snprintf(url, sizeof url, "ARTEMIS_URL=%s", fixture->server.url);
+    int out = command_temp_file();
+    int err = command_temp_file();
+    int exit_code =
+        command_wait(command_spawn((const char *const[]){"event", "fire", topic, payload, NULL},
+                                   (const char *const[]){url, NULL}, out, err),
+                     wait_deadline_ms());
+    close(out);
+    close(err);
+    return exit_code;
+}
+
+static void command_publishes_an_event(void **state)
+{
+    struct websocket_client client;
+    subscribe(state, &client, "deploys");
+    assert_int_equal(fire(state, "deploys", "{\"service\":\"orders\"}"), 0);
+    next_event(&client, "{'service':'orders'}");
+    assert_int_equal(fire(state, "deploys", "null"), 0);
+    next_event(&client, "null");
+    assert_int_equal(fire(state, "deploys", "text"), 2); /* it is not JSON */
+    assert_int_equal(fire(state, "Deploys", "1"), 1);
+    assert_int_equal(fire(state, "artemis.cluster", "1"), 1);
+    websocket_client_close(&client);
 }
 
 /* --- input that is not valid ------------------------------------------------------------------ */
@@ -273,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(event_reaches_each_subscriber_of_its_topic, start),
+        TEST(command_publishes_an_event, start),
         TEST(what_is_not_an_event_is_refused, start),
         TEST(payload_has_a_limit, start),
         TEST(client_publishes_so_many_events_a_second, start_limited),

@@ -17,25 +17,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"register", command_register},
-    {"heartbeat", command_heartbeat},
-    {"unregister", command_unregister},
-    {"set-status", command_set_status},
-    {"services", command_services},
-    {"service", command_service},
-    {"lookup", command_lookup},
-    {"leases", command_leases},
-    {"guard", command_guard},
-    {"config", command_config},
-    {"server", command_server},
-    {"status", command_status},
-    {"watch", command_watch},
-    {"cluster", command_cluster},
-    {"diff", command_diff},
-    {"snapshot", command_snapshot},
-    {"reload", command_reload},
-    {"admin", command_admin},
-    {"audit", command_audit},
+    {"register", command_register},     {"heartbeat", command_heartbeat},
+    {"unregister", command_unregister}, {"set-status", command_set_status},
+    {"services", command_services},     {"service", command_service},
+    {"lookup", command_lookup},         {"leases", command_leases},
+    {"guard", command_guard},           {"event", command_event},
+    {"config", command_config},         {"server", command_server},
+    {"status", command_status},         {"watch", command_watch},
+    {"cluster", command_cluster},       {"diff", command_diff},
+    {"snapshot", command_snapshot},     {"reload", command_reload},
+    {"admin", command_admin},           {"audit", command_audit},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
