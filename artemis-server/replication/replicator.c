@@ -372,10 +372,11 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
     due_ms = earlier(due_ms, batch_due_ms(peer));
-    due_ms = earlier(due_ms, events_due_ms(replicator, peer));
     /* During a backoff, pending messages are sent as soon as it ends. */
-    return earlier(due_ms, is_in_backoff(peer, now) ? peer->retry_ms
-                                                    : anti_entropy_due_ms(replicator, peer));
+    if (is_in_backoff(peer, now))
+        return earlier(due_ms, peer->retry_ms);
+    due_ms = earlier(due_ms, events_due_ms(replicator, peer));
+    return earlier(due_ms, anti_entropy_due_ms(replicator, peer));
 }
 
 uint64_t replicator_due_ms(const struct replicator *replicator, struct moment now)
