@@ -39,29 +39,39 @@ static uint32_t virtual_nodes_of(uint32_t weight)
     return (weight * RING_SEGMENTS + WEIGHT_DEFAULT - 1) / WEIGHT_DEFAULT;
 }
 
-void ring_search_offer(struct ring_search *search, uint64_t identity, uint32_t weight,
-                       uint32_t index)
+/* Whether a virtual node of the candidate is the best one `step` segments after that of the key.
+ * *has_node: it has one there, not before the key. */
+static bool search_segment(struct ring_search *search, uint64_t identity, uint32_t count,
+                           uint32_t step, bool *has_node)
 {
-    uint32_t segment = search->first + search->step;
-    uint32_t turned = segment - (uint32_t)(identity >> 56); /* instances begin at any segment */
-    uint32_t count = virtual_nodes_of(weight);
+    bool is_best = false;
+    uint32_t turned = search->first + step - (uint32_t)(identity >> 56); /* each begins elsewhere */
     for (uint32_t node = reverse_bits(turned % RING_SEGMENTS); node < count;
          node += RING_SEGMENTS) {
         uint32_t place = place_of(identity, node);
-        bool is_behind = search->step == 0 && place < search->place;
-        bool is_better = !search->found || place < search->best_place ||
-                         (place == search->best_place && identity < search->best_identity);
-        if (is_behind || !is_better)
+        if (step == 0 && place < search->place)
             continue;
-        search->found = true;
-        search->index = index;
+        *has_node = true;
+        if (search->found && step == search->best_step &&
+            (place > search->best_place ||
+             (place == search->best_place && identity >= search->best_identity)))
+            continue;
+        is_best = search->found = true;
+        search->best_step = step;
         search->best_place = place;
         search->best_identity = identity;
     }
+    return is_best;
 }
 
-bool ring_search_continues(struct ring_search *search)
+void ring_search_offer(struct ring_search *search, uint64_t identity, uint32_t weight,
+                       uint32_t index)
 {
-    /* An instance with a weight has virtual nodes in more than one segment. */
-    return !search->found && ++search->step < RING_SEGMENTS;
+    bool has_node = false;
+    uint32_t count = virtual_nodes_of(weight);
+    /* With a weight, it has virtual nodes in more than one segment. */
+    uint32_t last = search->found ? search->best_step : RING_SEGMENTS - 1;
+    for (uint32_t step = 0; count && step <= last && !has_node; step++)
+        if (search_segment(search, identity, count, step, &has_node))
+            search->index = index;
 }

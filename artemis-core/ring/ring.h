@@ -14,10 +14,8 @@
  * instance with less than the default weight is in some of the segments, at places that it keeps.
  *
  *     ring_search_begin(&search, hash_key);
- *     do {
- *         for each candidate
- *             ring_search_offer(&search, identity, weight, index);
- *     } while (ring_search_continues(&search));
+ *     for each candidate
+ *         ring_search_offer(&search, identity, weight, index);
  *
  * Pure.
  */
@@ -33,9 +31,9 @@ enum { RING_SEGMENTS = 256 }; /* virtual nodes of an instance of the default wei
 struct ring_search {
     uint32_t first; /* segment of the key */
     uint32_t place; /* of the key in it */
-    uint32_t step;  /* segments that were searched */
     bool found;
-    uint32_t index; /* of the best candidate, if one was found */
+    uint32_t index;     /* of the best candidate, if one was found */
+    uint32_t best_step; /* how many segments its virtual node is after that of the key */
     uint32_t best_place;
     uint64_t best_identity;
 };
@@ -44,9 +42,6 @@ struct ring_search {
 uint64_t ring_identity(struct slice packed_key);
 
 void ring_search_begin(struct ring_search *search, struct slice hash_key);
-/* A candidate with a weight of 0 is never found. */
+/* Considers a candidate. One with a weight of 0 is never found. */
 void ring_search_offer(struct ring_search *search, uint64_t identity, uint32_t weight,
                        uint32_t index);
-/* True: no virtual node was in the segment; offer all candidates again. False: the search has
- * ended, and search->found says whether a candidate was found. */
-bool ring_search_continues(struct ring_search *search);

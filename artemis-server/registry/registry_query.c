@@ -140,15 +140,13 @@ static uint32_t choose_by_key(const struct candidates *candidates, struct slice 
     bool has_weights = load_balancer_total(count, is_candidate, weight_of, candidates) > 0;
     struct ring_search search;
     ring_search_begin(&search, hash_key);
-    do {
-        for (uint32_t i = 0; i < count; i++) {
-            if (!is_candidate(candidates, i))
-                continue;
-            const struct instance *instance = candidate(candidates, i);
-            ring_search_offer(&search, ring_identity(instance_packed_key(instance)),
-                              has_weights ? instance_weight(instance) : WEIGHT_DEFAULT, i);
-        }
-    } while (ring_search_continues(&search));
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_candidate(candidates, i))
+            continue;
+        const struct instance *instance = candidate(candidates, i);
+        ring_search_offer(&search, ring_identity(instance_packed_key(instance)),
+                          has_weights ? instance_weight(instance) : WEIGHT_DEFAULT, i);
+    }
     return search.found ? search.index : count;
 }
 

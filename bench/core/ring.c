@@ -36,11 +36,9 @@ static uint32_t find(uint32_t count, uint32_t key, bool hash_instances)
     struct ring_search search;
     int size = snprintf(text, sizeof text, "user-%u", key);
     ring_search_begin(&search, (struct slice){text, (size_t)size});
-    do {
-        for (uint32_t i = 0; i < count; i++)
-            ring_search_offer(&search, hash_instances ? ring_identity(name_of(i)) : identities[i],
-                              WEIGHT_DEFAULT, i);
-    } while (ring_search_continues(&search));
+    for (uint32_t i = 0; i < count; i++)
+        ring_search_offer(&search, hash_instances ? ring_identity(name_of(i)) : identities[i],
+                          WEIGHT_DEFAULT, i);
     return search.index;
 }
 

@@ -152,11 +152,9 @@ const struct artemis_instance *artemis_pick_by_key(const struct artemis_service 
     size_t count = nearest_count(service);
     struct ring_search search;
     ring_search_begin(&search, slice_of(hash_key));
-    do {
-        for (size_t i = 0; i < count; i++)
-            ring_search_offer(&search, shared_instance_of(service->instances[i])->identity,
-                              has_weights ? service->instances[i]->weight : WEIGHT_DEFAULT,
-                              (uint32_t)i);
-    } while (count > 0 && ring_search_continues(&search));
+    for (size_t i = 0; i < count; i++)
+        ring_search_offer(&search, shared_instance_of(service->instances[i])->identity,
+                          has_weights ? service->instances[i]->weight : WEIGHT_DEFAULT,
+                          (uint32_t)i);
     return search.found ? service->instances[search.index] : NULL;
 }

@@ -45,12 +45,10 @@ static int find(int count, struct slice key)
     struct ring_search search;
     int last = abs(count);
     ring_search_begin(&search, key);
-    do {
-        for (int k = 0; k < last; k++) {
-            int i = count < 0 ? last - 1 - k : k;
-            ring_search_offer(&search, candidates[i].identity, candidates[i].weight, (uint32_t)i);
-        }
-    } while (ring_search_continues(&search));
+    for (int k = 0; k < last; k++) {
+        int i = count < 0 ? last - 1 - k : k;
+        ring_search_offer(&search, candidates[i].identity, candidates[i].weight, (uint32_t)i);
+    }
     return search.found ? (int)search.index : NONE;
 }
 
