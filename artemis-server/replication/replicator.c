@@ -279,7 +279,6 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
         observe_clocks(replicator, peer, health, now);
     blocks_on_health(peer, health);
     set_health(replicator, peer, new_health, now);
-    blocks_on_change(replicator);
     peer->is_legacy = health->is_legacy;
     peer->is_remote = health->is_remote;
     bool has_restarted = peer->epoch != health->epoch;
@@ -292,6 +291,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_comparing = new_health == PEER_UP && health->is_comparing;
     if (became_ready)
         peer->comparison.next_ms = now.mono_ms;
+    blocks_on_change(replicator);
     /* A process that starts may copy guarded leases. One that was cut off got them before, and its
      * guards may have engaged since. */
     if (has_restarted || (became_ready && !peer->has_started))

@@ -116,13 +116,29 @@ static void node_that_is_blocked_sends_nothing_to_other_peers(void **state)
     join(0);
     respond_health(0, blocking);
     join(1);
-    respond_health(1, equal_lists);
+    respond_health(1, (struct health_response){.has_blocks = true}); /* not ready */
     register_here("a", "1");
     pump();
     assert_int_equal(rig.out_count, 0);
     replicator_stats(rig.replicator, &stats);
     assert_true(stats.is_blocked);
     check_health(equal_lists);
+    expect(1, MESSAGE_REGISTER);
+    replicator_stats(rig.replicator, &stats);
+    assert_false(stats.is_blocked);
+}
+
+/* Whoever answers at the address of a member can say that it refuses this node. */
+static void single_peer_does_not_keep_a_node_from_the_others(void **state)
+{
+    (void)state;
+    struct replicator_stats stats;
+    struct health_response blocking = equal_lists;
+    blocking.is_blocking = true;
+    join_up(1);
+    join(0);
+    respond_health(0, blocking);
+    register_here("a", "1");
     expect(1, MESSAGE_REGISTER);
     replicator_stats(rig.replicator, &stats);
     assert_false(stats.is_blocked);
@@ -139,6 +155,7 @@ int main(void)
         TEST(peer_that_is_blocked_gets_health_checks_alone),
         TEST(peer_that_refuses_this_node_is_noticed_by_any_message),
         TEST(node_that_is_blocked_sends_nothing_to_other_peers),
+        TEST(single_peer_does_not_keep_a_node_from_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
