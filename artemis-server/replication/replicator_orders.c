@@ -11,10 +11,10 @@
  * Block lists: two nodes whose lists have different hashes exchange them. The one that finds it
  * sends its own and gets that of the other, so that both have all entries then.
  *
- * A node that a peer refuses, because it is blocked, and that no ready peer accepts, sends nothing to
- * any peer and says so in its health responses: a peer that starts and has no list yet would take
- * its changes. Any host at the address of a member can say that it refuses a node; it does not keep
- * that node from the others.
+ * A node that a peer refuses, because it is blocked, and that no ready peer accepts, sends nothing
+ * to any peer and says so in its health responses: a peer that starts and has no list yet would
+ * take its changes. Any host at the address of a member can say that it refuses a node; it does not
+ * keep that node from the others.
  */
 #include "artemis-server/replication/replicator_internal.h"
 

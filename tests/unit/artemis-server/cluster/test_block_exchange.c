@@ -128,7 +128,7 @@ static void node_that_is_blocked_sends_nothing_to_other_peers(void **state)
     assert_false(stats.is_blocked);
 }
 
-/* Whoever answers at the address of a member can say that it refuses this node. */
+/* A host that answers at the address of a member can say that it refuses this node. */
 static void single_peer_does_not_keep_a_node_from_the_others(void **state)
 {
     (void)state;
