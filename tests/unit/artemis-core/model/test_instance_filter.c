@@ -250,8 +250,9 @@ static void nearest_instances_come_first(void **state)
 static void filters_have_the_same_text_only_if_they_select_alike(void **state)
 {
     (void)state;
-    struct instance_filter filters[10];
-    for (size_t i = 0; i < 10; i++)
+    enum { COUNT = 11 };
+    struct instance_filter filters[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
         filters[i] = filter_all();
     filters[0].statuses = STATUSES_UP;
     filters[1].region = SLICE("a");
@@ -265,9 +266,13 @@ static void filters_have_the_same_text_only_if_they_select_alike(void **state)
     add_metadata(&filters[7], "a", "");
     add_metadata(&filters[8], "a", "");
     add_metadata(&filters[8], "b", "");
-    char keys[10][FILTER_KEY_BYTES_MAX];
-    size_t sizes[10];
-    for (size_t i = 0; i < 10; i++) {
+    /* Its value contains what the text of filters[8] has after the first name. */
+    static const char value[] = "n\0\0bv\0";
+    filters[10].metadata[0] = (struct metadata_entry){SLICE("a"), {value, sizeof(value)}};
+    filters[10].metadata_count = 1;
+    char keys[COUNT][FILTER_KEY_BYTES_MAX];
+    size_t sizes[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
         sizes[i] = instance_filter_key(&filters[i], keys[i]);
         for (size_t k = 0; k < i; k++)
             assert_false(
