@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct event {
+struct scheduled_call {
     uint64_t when_ms;
     uint64_t order; /* orders events of the same time */
     sim_event *call;
@@ -14,19 +14,19 @@ struct event {
 };
 
 /* A binary heap; the earliest event is first. */
-static struct event *heap;
+static struct scheduled_call *heap;
 static size_t heap_count;
 static size_t heap_capacity;
 static uint64_t next_order;
 
-static bool is_before(const struct event *a, const struct event *b)
+static bool is_before(const struct scheduled_call *a, const struct scheduled_call *b)
 {
     return a->when_ms != b->when_ms ? a->when_ms < b->when_ms : a->order < b->order;
 }
 
 static void swap(size_t a, size_t b)
 {
-    struct event event = heap[a];
+    struct scheduled_call event = heap[a];
     heap[a] = heap[b];
     heap[b] = event;
 }
@@ -40,14 +40,14 @@ void sim_at(uint64_t when_ms, sim_event *call, void *context, uint32_t a, uint32
             abort();
     }
     size_t at = heap_count++;
-    heap[at] = (struct event){when_ms, next_order++, call, context, a, b};
+    heap[at] = (struct scheduled_call){when_ms, next_order++, call, context, a, b};
     for (; at && is_before(&heap[at], &heap[(at - 1) / 2]); at = (at - 1) / 2)
         swap(at, (at - 1) / 2);
 }
 
-static struct event remove_first(void)
+static struct scheduled_call remove_first(void)
 {
-    struct event first = heap[0];
+    struct scheduled_call first = heap[0];
     heap[0] = heap[--heap_count];
     for (size_t at = 0;;) {
         size_t least = at;
@@ -64,7 +64,7 @@ static struct event remove_first(void)
 void sim_run(struct sim *sim, uint64_t until_ms)
 {
     while (heap_count && heap[0].when_ms <= until_ms && !sim->failure[0]) {
-        struct event event = remove_first();
+        struct scheduled_call event = remove_first();
         sim->now_ms = event.when_ms;
         sim->counts.events++;
         event.call(sim, event.context, event.a, event.b);
