@@ -237,6 +237,20 @@ static bool is_alive(const struct kubernetes_view *view, const char *address)
     return !has_lease && !is_departed(view, address);
 }
 
+bool kubernetes_view_is_usable(const struct kubernetes_view *view)
+{
+    bool lacks_port = false;
+    for (size_t i = 0; i < view->endpoint_count; i++) {
+        const struct kubernetes_endpoint *endpoint = &view->endpoints[i].endpoint;
+        if (endpoint->is_terminating || is_replaced(view, endpoint))
+            continue;
+        if (endpoint->port != 0)
+            return true;
+        lacks_port = true;
+    }
+    return view->endpoint_count > 0 && !lacks_port;
+}
+
 size_t kubernetes_view_members(const struct kubernetes_view *view, const struct config *config,
                                struct member_list *out)
 {

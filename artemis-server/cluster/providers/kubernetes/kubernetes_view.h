@@ -58,6 +58,9 @@ void kubernetes_view_event(struct kubernetes_view *view, enum kubernetes_kind ki
 /* A request has failed: it had no response, or not the expected one. */
 void kubernetes_view_on_failure(struct kubernetes_view *view, uint64_t now_ms);
 
+/* Whether the members follow from the slices. False: they must stay as they were, because there is
+ * no endpoint, although this node has one itself, or the port of none is known. */
+bool kubernetes_view_is_usable(const struct kubernetes_view *view);
 /* When Leases must be listed, because one may have run out; UINT64_MAX: there is none. */
 uint64_t kubernetes_view_due_ms(const struct kubernetes_view *view);
 /* The members. Returns the number of those that did not fit. */
@@ -65,7 +68,6 @@ size_t kubernetes_view_members(const struct kubernetes_view *view, const struct 
                                struct member_list *out);
 /* The zone of the pod with the address of this url; "": not known. Valid until the view changes. */
 const char *kubernetes_view_zone(const struct kubernetes_view *view, const char *url);
-/* Writes what is wrong with the slices. False: nothing is. Without a single endpoint, the members
- * must stay as they were: this node has one itself. */
+/* Writes what is wrong with the slices. False: nothing is. */
 bool kubernetes_view_problem(const struct kubernetes_view *view, const struct config *config,
                              char out[KUBERNETES_PROBLEM_BYTES]);

@@ -385,7 +385,7 @@ static void publish(struct kubernetes *kubernetes)
 {
     struct member_list members;
     char reason[REPORT_BYTES];
-    if (!kubernetes->view.has_slices || kubernetes->view.endpoint_count == 0)
+    if (!kubernetes->view.has_slices || !kubernetes_view_is_usable(&kubernetes->view))
         return;
     kubernetes->left_out =
         kubernetes_view_members(&kubernetes->view, kubernetes->provider->config, &members);

@@ -205,6 +205,27 @@ static void problems_of_the_service_are_named(void **state)
     expect_problem("the service artemis has no port named peer");
 }
 
+/* A second port of the service must not remove all members. */
+static void members_stay_where_no_port_is_known(void **state)
+{
+    (void)state;
+    assert_false(kubernetes_view_is_usable(&view));
+    list(SLICES, 0, START_MS, "a", "10.0.0.1=u1 10.0.0.2=u2", NULL);
+    assert_true(kubernetes_view_is_usable(&view));
+    view.endpoints[0].endpoint.port = 0;
+    assert_true(kubernetes_view_is_usable(&view));
+    view.endpoints[1].endpoint.port = 0;
+    assert_false(kubernetes_view_is_usable(&view));
+    list(SLICES, 0, START_MS, "a", "10.0.0.1=u1!", NULL);
+    assert_true(kubernetes_view_is_usable(&view)); /* the last one leaves */
+    list(SLICES, 0, START_MS, NULL);
+    assert_false(kubernetes_view_is_usable(&view));
+    /* The slice of the other family is changed a moment later. */
+    list(SLICES, 0, START_MS, "a", "10.0.0.1=u1", "b", "fd00::1=u1", NULL);
+    view.endpoints[0].endpoint.port = 0;
+    assert_false(kubernetes_view_is_usable(&view));
+}
+
 static void pods_beyond_the_limit_are_named(void **state)
 {
     (void)state;
@@ -342,6 +363,7 @@ int main(void)
         TEST(pod_with_two_families_is_one_member),
         TEST(zone_of_a_member_is_that_of_its_endpoint),
         TEST(problems_of_the_service_are_named),
+        TEST(members_stay_where_no_port_is_known),
         TEST(pods_beyond_the_limit_are_named),
         TEST(lease_runs_out_when_a_later_list_shows_no_renewal),
         TEST(list_that_shows_a_renewal_ends_nothing),
