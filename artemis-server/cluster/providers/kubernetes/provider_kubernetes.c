@@ -448,7 +448,10 @@ static void start_due(struct kubernetes *kubernetes, uint64_t now_ms)
 
 static uint64_t sleep_ms(const struct kubernetes *kubernetes, uint64_t now_ms)
 {
-    uint64_t due_ms = kubernetes_view_due_ms(&kubernetes->view);
+    const struct kubernetes_watch *leases = &kubernetes->collections[KUBERNETES_LEASES].watch;
+    /* A list that is wanted is due when its watch says so; one that runs ends with its response. */
+    uint64_t due_ms =
+        leases->is_refreshing ? UINT64_MAX : kubernetes_view_due_ms(&kubernetes->view);
     for (size_t i = 0; i < KUBERNETES_KINDS; i++) {
         uint64_t watch_ms = kubernetes_watch_due_ms(&kubernetes->collections[i].watch);
         due_ms = watch_ms < due_ms ? watch_ms : due_ms;
