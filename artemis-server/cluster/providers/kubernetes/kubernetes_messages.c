@@ -147,17 +147,17 @@ void kubernetes_read_url(const char *url, char out[INET6_ADDRSTRLEN])
 
 static bool read_lease(json_t *value, struct kubernetes_object *out)
 {
-    char holder[KUBERNETES_NAME_BYTES];
     json_t *spec = json_object_get(value, "spec");
+    json_t *holder = json_object_get(spec, "holderIdentity");
     json_t *duration = json_object_get(spec, "leaseDurationSeconds");
-    if (!read_text(spec, "holderIdentity", holder, sizeof(holder)) ||
+    if ((holder && !json_is_string(holder) && !json_is_null(holder)) ||
         !read_text(spec, "renewTime", out->renewed, sizeof(out->renewed)) ||
         (duration && !json_is_integer(duration) && !json_is_null(duration)))
         return false;
     json_int_t secs = json_integer_value(duration);
     secs = secs < 1 ? 1 : secs;
     out->ttl_ms = (uint64_t)(secs > LEASE_SECS_MAX ? LEASE_SECS_MAX : secs) * MS_PER_SEC;
-    kubernetes_read_url(holder, out->holder);
+    kubernetes_read_url(json_is_string(holder) ? json_string_value(holder) : "", out->holder);
     return true;
 }
 

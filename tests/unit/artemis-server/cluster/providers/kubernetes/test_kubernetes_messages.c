@@ -167,6 +167,20 @@ static void lease_has_the_address_of_its_holder(void **state)
     }
 }
 
+/* One Lease must not make the others unreadable. */
+static void long_holder_is_no_address(void **state)
+{
+    (void)state;
+    char name[281];
+    char spec[320];
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    snprintf(spec, sizeof(spec), "\"holderIdentity\":\"http://%s:80\"", name);
+    assert_true(read_lease(spec));
+    assert_string_equal(space.holder, "");
+    assert_false(read_lease("\"holderIdentity\":7"));
+}
+
 static void duration_of_a_lease_has_limits(void **state)
 {
     (void)state;
@@ -333,6 +347,7 @@ int main(void)
         TEST(port_is_found_by_name_or_number),
         TEST(endpoints_beyond_the_limit_are_counted),
         TEST(lease_has_the_address_of_its_holder),
+        TEST(long_holder_is_no_address),
         TEST(duration_of_a_lease_has_limits),
         TEST(lease_is_written_as_the_api_wants_it),
         TEST(list_is_passed_on_whole_or_not_at_all),
