@@ -292,6 +292,7 @@ static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
 {
     size_t endpoints = plan->config->cluster.etcd.endpoints.count;
     snprintf(plan->problem, sizeof(plan->problem), "%s", problem);
+    plan->has_failed_since = true;
     read_again(plan);
     for (size_t i = 0; i < plan->count; i++)
         plan->nodes[i].keep_until_ms = 0;
@@ -400,6 +401,7 @@ static void note_success(struct etcd_plan *plan)
 void etcd_plan_on_start(struct etcd_plan *plan, enum etcd_step step, uint64_t now_ms)
 {
     plan->is_watching |= step == ETCD_WATCH;
+    plan->has_failed_since &= step == ETCD_WATCH;
     plan->is_calling = step != ETCD_WATCH;
     plan->watch_until_ms = step == ETCD_WATCH ? now_ms + WATCH_MS_MAX : plan->watch_until_ms;
 }
@@ -469,6 +471,8 @@ void etcd_plan_on_failure(struct etcd_plan *plan, enum etcd_step step, long stat
         read_again(plan);
     else
         plan->is_calling = false;
+    if (step != ETCD_WATCH && plan->has_failed_since)
+        return; /* the watch has failed meanwhile, at the same endpoint */
     plan->voters_ms = step == ETCD_VOTERS ? now_ms + VOTERS_INTERVAL_MS : plan->voters_ms;
     if (is_expected(plan, step, status)) {
         restart(plan, now_ms);

@@ -49,6 +49,7 @@ struct etcd_plan {
     bool is_token_accepted;       /* a request with it has succeeded */
     size_t endpoint;              /* of cluster.etcd.endpoints */
     bool is_calling;              /* a request other than the watch is in flight */
+    bool has_failed_since;        /* that request began: its endpoint has failed already */
     bool has_read, is_watching;   /* since the last failure */
     bool is_watched;              /* etcd has confirmed the watch */
     uint64_t watch_until_ms;      /* when it must have been confirmed */

@@ -193,6 +193,7 @@ static void leave(struct etcd *etcd)
         return;
     etcd->plan.problem[0] = '\0';
     etcd->step = ETCD_REVOKE;
+    etcd_plan_on_start(&etcd->plan, ETCD_REVOKE, now_ms());
     etcd->call = start_request(etcd, ETCD_REVOKE, problem);
     while (etcd->call && now_ms() < end_ms)
         provider_http_run(etcd->http, end_ms - now_ms());

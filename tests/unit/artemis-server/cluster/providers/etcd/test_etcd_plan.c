@@ -377,6 +377,23 @@ static void end_of_the_watch_is_a_failure(void **state)
     assert_non_null(strstr(plan.problem, "/v3/watch: late"));
 }
 
+static void endpoint_whose_watch_and_request_fail_has_failed_once(void **state)
+{
+    (void)state;
+    begin("n1");
+    now_ms += TTL_MS / 3;
+    expect_step(ETCD_RENEW);
+    etcd_plan_on_start(&plan, ETCD_RENEW, now_ms);
+    etcd_plan_on_failure(&plan, ETCD_WATCH, 0, SLICE(""), "gone", now_ms);
+    assert_int_equal(plan.endpoint, 1);
+    expect_step(ETCD_NO_STEP); /* the renewal is in flight */
+    etcd_plan_on_failure(&plan, ETCD_RENEW, 0, SLICE(""), "gone too", now_ms);
+    assert_int_equal(plan.endpoint, 1);
+    assert_false(etcd_plan_is_failing(&plan));
+    refuse(ETCD_RENEW, 0); /* at the other one, at once */
+    assert_true(etcd_plan_is_failing(&plan));
+}
+
 static void compaction_is_no_failure(void **state)
 {
     (void)state;
@@ -540,6 +557,7 @@ int main(void)
         TEST(failure_keeps_the_list_and_uses_the_next_endpoint),
         TEST(retries_are_later_after_all_endpoints_have_failed),
         TEST(end_of_the_watch_is_a_failure),
+        TEST(endpoint_whose_watch_and_request_fail_has_failed_once),
         TEST(compaction_is_no_failure),
         TEST(watch_that_is_not_confirmed_ends),
         TEST(responses_that_are_not_valid_are_failures),
