@@ -344,8 +344,8 @@ static bool on_lease(struct etcd_plan *plan, struct slice body, uint64_t now_ms)
 {
     uint64_t ttl_secs;
     uint64_t lease;
-    if (!etcd_read_lease(body, &lease, &ttl_secs))
-        return false;
+    if (!etcd_read_lease(body, &lease, &ttl_secs) || (ttl_secs == 0 && !plan->lease))
+        return false; /* a new lease must have a time */
     plan->lease = lease;
     plan->renew_ms = now_ms + ttl_secs * MS_PER_SEC / RENEWALS;
     if (ttl_secs == 0)
@@ -370,7 +370,9 @@ static bool read_response(struct etcd_plan *plan, enum etcd_step step, struct sl
         return true;
     case ETCD_VOTERS:
         plan->voters_ms = now_ms + VOTERS_INTERVAL_MS;
-        return etcd_read_voters(body, &plan->voters);
+        if (!etcd_read_voters(body, &plan->voters))
+            plan->voters = 0; /* for the warning alone, which is no reason to read all again */
+        return true;
     case ETCD_WATCH:
     case ETCD_REVOKE:
     case ETCD_NO_STEP:

@@ -438,6 +438,27 @@ static void responses_that_are_not_valid_are_failures(void **state)
     expect_list("1");
 }
 
+/* Otherwise such a server would be asked again and again without a pause. */
+static void lease_without_a_time_is_a_failure_and_unknown_voters_are_none(void **state)
+{
+    (void)state;
+    begin("n1");
+    now_ms = plan.voters_ms;
+    respond(ETCD_RENEW, "{\"result\":{\"ID\":\"7\"}}");
+    respond(ETCD_GRANT, "{\"ID\":\"8\"}");
+    assert_non_null(strstr(plan.problem, "the response is not valid"));
+    read_keys("n1");
+    respond(ETCD_WATCH, "");
+    assert_true(line(CREATED));
+    respond(ETCD_GRANT, LEASE);
+    respond(ETCD_PUT, "{}");
+    respond(ETCD_VOTERS, "{\"members\":[]}");
+    assert_string_equal(plan.problem, "");
+    assert_true(etcd_plan_is_well(&plan));
+    assert_int_equal(plan.voters, 0);
+    expect_step(ETCD_NO_STEP);
+}
+
 static void node_that_is_missing_after_a_failure_stays_for_a_time_to_live(void **state)
 {
     (void)state;
@@ -561,6 +582,7 @@ int main(void)
         TEST(compaction_is_no_failure),
         TEST(watch_that_is_not_confirmed_ends),
         TEST(responses_that_are_not_valid_are_failures),
+        TEST(lease_without_a_time_is_a_failure_and_unknown_voters_are_none),
         TEST(node_that_is_missing_after_a_failure_stays_for_a_time_to_live),
         TEST(failing_etcd_removes_no_node),
         TEST(own_key_that_is_missing_after_a_failure_is_written_again),
