@@ -214,6 +214,7 @@ static bool set_tls(const struct provider_http *http, CURL *curl)
         {CURLOPT_SSLKEY, http->options.key},
     };
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* the file is read for each connection */
     if (http->options.ca[0])
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* no other authorities */
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
