@@ -239,6 +239,8 @@ bool provider_http_read_secret(const char *path, char out[PROVIDER_HTTP_SECRET_B
     const char *reason = size < 0 ? strerror(errno) : NULL;
     if (fd >= 0)
         close(fd);
+    if (size == PROVIDER_HTTP_SECRET_BYTES - 1)
+        reason = "the file is too large";
     if (size < 0)
         size = 0;
     while (size > 0 && strchr(BLANKS, out[size - 1]))

@@ -308,6 +308,11 @@ static void token_is_read_for_each_request(void **state)
     get(fixture, "/", false);
     assert_non_null(strstr(fixture->result.problem, "one line"));
     assert_null(strstr(fixture->result.problem, "lines"));
+    static char large[PROVIDER_HTTP_SECRET_BYTES];
+    memset(large, 'x', sizeof large - 1);
+    temp_folder_write(&fixture->folder, "token", large);
+    get(fixture, "/", false); /* a part of it would be another secret */
+    assert_non_null(strstr(fixture->result.problem, "too large"));
     assert_int_equal(unlink(path), 0);
     get(fixture, "/", false);
     assert_non_null(strstr(fixture->result.problem, path));
