@@ -351,6 +351,22 @@ static void warn_about_providers(const struct config *config, struct text *out)
                         config_source_of(config, rows[i].key), rows[i].provider);
 }
 
+/* A secret for etcd over http. */
+static void warn_about_etcd(const struct config *config, struct text *out)
+{
+    const struct config_list *endpoints = &config->cluster.etcd.endpoints;
+    bool has_secret =
+        config->cluster.etcd.credentials_file[0] || config->cluster.etcd.token_file[0];
+    if (!config->cluster.enabled || !has_secret || !config_has_provider(config, "etcd"))
+        return;
+    for (size_t i = 0; i < endpoints->count; i++)
+        if (strncmp(endpoints->items[i], "https://", strlen("https://")) != 0)
+            text_printf(out,
+                        "cluster.etcd.endpoints: \"%s\" (%s) is not https: the password or token "
+                        "for etcd is sent in clear text\n",
+                        endpoints->items[i], config_source_of(config, "cluster.etcd.endpoints"));
+}
+
 static size_t tokens_of_role(const struct config *config, enum auth_role role)
 {
     size_t count = 0;
@@ -383,4 +399,5 @@ void config_warn(const struct config *config, struct text *out)
     config_listeners_warn(config, out);
     warn_about_tokens(config, out);
     warn_about_providers(config, out);
+    warn_about_etcd(config, out);
 }

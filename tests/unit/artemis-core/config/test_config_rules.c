@@ -321,6 +321,23 @@ static void settings_of_etcd_are_checked(void **state)
                        "(--set); set one of them");
 }
 
+static void secret_for_etcd_without_https_is_a_warning(void **state)
+{
+    (void)state;
+    struct text warnings = {0};
+    check_set("cluster.enabled", "true");
+    check_set("cluster.provider", "etcd");
+    check_set("cluster.etcd.endpoints", "https://a.x:2379,10.0.0.1:2379");
+    config_warn(&config, &warnings);
+    assert_int_equal(warnings.size, 0);
+    check_set("cluster.etcd.credentials_file", "/user");
+    config_warn(&config, &warnings);
+    assert_string_equal(text_string(&warnings),
+                        "cluster.etcd.endpoints: \"10.0.0.1:2379\" (--set) is not https: the "
+                        "password or token for etcd is sent in clear text\n");
+    text_free(&warnings);
+}
+
 static void list_without_its_provider_is_a_warning(void **state)
 {
     (void)state;
@@ -348,6 +365,7 @@ int main(void)
         TEST(names_of_the_dns_provider_are_checked),
         TEST(settings_of_etcd_are_checked),
         TEST(registry_with_tls_needs_the_name_of_members),
+        TEST(secret_for_etcd_without_https_is_a_warning),
         TEST(list_without_its_provider_is_a_warning),
         TEST(advertise_addr_defaults_to_listen_addr),
         TEST(threads_above_connections_are_rejected),
