@@ -260,7 +260,7 @@ static void on_own_key(struct etcd_plan *plan, const struct etcd_key *key)
         plan->is_registered = false;
 }
 
-/* A key that is not PREFIX/NODE is not of a node. */
+/* A node id may have slashes, so keys of a prefix within this one look like those of nodes. */
 static void on_key(void *context, const struct etcd_key *key)
 {
     struct etcd_plan *plan = context;

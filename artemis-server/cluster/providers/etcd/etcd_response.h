@@ -3,7 +3,7 @@
  * etcd_response - reads the responses of the JSON gateway of etcd (v3).
  *
  * Keys and values are base64 in JSON, numbers are texts. The responses come from the network: what
- * is not valid is refused as a whole.
+ * is not valid is refused, but the keys before the one that is not valid have been passed on.
  *
  * Pure. Functions that return a bool return false where the response is not valid, or memory is
  * missing; their out-arguments are then undefined.
