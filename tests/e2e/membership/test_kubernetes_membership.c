@@ -182,15 +182,24 @@ static void dead_node_leaves_although_its_endpoint_stays(void **state)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
+static bool has_problem(void *context)
+{
+    return strstr(member_node_wait_provider(&nodes[1], "failing"), context) != NULL;
+}
+
+static void wait_problem(char *text)
+{
+    if (!wait_until(has_problem, text, wait_deadline_ms()))
+        fail_msg("the problem is: %s", member_node_wait_provider(&nodes[1], "failing"));
+}
+
 static void lost_server_changes_nothing(void **state)
 {
     (void)state;
     kubernetes_api_start(&api);
     start_two_nodes();
     kubernetes_api_stop(&api);
-    const char *problem = member_node_wait_provider(&nodes[1], "failing");
-    if (!strstr(problem, "endpointslices"))
-        fail_msg("the problem is: %s", problem);
+    wait_problem("endpointslices"); /* a request for a Lease may have failed first */
     member_node_wait_peers(&nodes[1], "node2");
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
@@ -262,17 +271,6 @@ static void replaced_token_is_read(void **state)
     start_node(3);
     member_node_wait_peers(&nodes[1], "node2 node3");
     assert_int_equal(kubernetes_api_count(&api, &api.rejected_tokens), rejected);
-}
-
-static bool has_problem(void *context)
-{
-    return strstr(member_node_wait_provider(&nodes[1], "failing"), context) != NULL;
-}
-
-static void wait_problem(char *text)
-{
-    if (!wait_until(has_problem, text, wait_deadline_ms()))
-        fail_msg("the problem is: %s", member_node_wait_provider(&nodes[1], "failing"));
 }
 
 static void errors_are_named_and_end(void **state)
