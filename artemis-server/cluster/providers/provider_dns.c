@@ -102,9 +102,13 @@ static bool is_service(const struct job *job)
     return job->dns->plan->names[job->number].port == 0;
 }
 
+/* A target may be in several records, one for each port. */
 static void add_target(struct job *job, const char *host, const char *url)
 {
     struct dns_targets *targets = &job->targets;
+    for (size_t i = 0; i < targets->count; i++)
+        if (strcmp(targets->items[i].url, url) == 0 && strcmp(targets->items[i].host, host) == 0)
+            return;
     if (targets->count == MEMBERS_MAX)
         return;
     snprintf(targets->items[targets->count].host, DNS_HOST_BYTES, "%s", host);
