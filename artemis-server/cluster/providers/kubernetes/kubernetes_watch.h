@@ -17,7 +17,8 @@
 enum {
     KUBERNETES_RETRY_MS = 1000,      /* the least time between the starts of two requests */
     KUBERNETES_RETRY_MAX_MS = 60000, /* the most that a server can demand */
-    KUBERNETES_STEADY_MS = 2000,     /* a watch that runs for so long is not refused */
+    /* A watch that runs for so long is not refused. More than a connection may take. */
+    KUBERNETES_STEADY_MS = 4000,
 };
 
 enum kubernetes_request { KUBERNETES_NONE, KUBERNETES_LIST, KUBERNETES_WATCH };

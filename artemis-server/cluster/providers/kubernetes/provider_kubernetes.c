@@ -9,6 +9,7 @@
  */
 #include "artemis-server/cluster/providers/provider.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,8 @@ static void start_request(struct collection *collection, enum kubernetes_request
         fail(collection,
              &(struct provider_http_response){.problem = error_info(ERR_NO_MEMORY)->message}, 0);
 }
+
+static_assert((int)KUBERNETES_STEADY_MS > (int)CONNECT_TIMEOUT_MS, "a connection that hangs fails");
 
 static void step_collection(struct collection *collection, uint64_t now_ms)
 {
