@@ -371,10 +371,10 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
      * interval, even if batch_interval_ms is longer. */
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
-    due_ms = earlier(due_ms, batch_due_ms(peer));
     /* During a backoff, pending messages are sent as soon as it ends. */
     if (is_in_backoff(peer, now))
         return earlier(due_ms, peer->retry_ms);
+    due_ms = earlier(due_ms, batch_due_ms(peer));
     due_ms = earlier(due_ms, events_due_ms(replicator, peer));
     return earlier(due_ms, anti_entropy_due_ms(replicator, peer));
 }

@@ -142,6 +142,22 @@ static void renewals_wait_for_a_share_of_the_ttl_at_most(void **state)
     assert_non_null(sent(REMOTE, MESSAGE_RENEW));
 }
 
+/* Their interval is over, but they cannot be sent before. */
+static void renewals_wait_for_the_end_of_a_backoff(void **state)
+{
+    (void)state;
+    open_both();
+    pass_ms(REMOTE_MS);
+    renew_here("a");
+    finish(LOCAL, MESSAGE_RENEW, SEND_DELIVERED);
+    pass_ms(REMOTE_MS);
+    finish(REMOTE, MESSAGE_RENEW, SEND_RETRYABLE);
+    assert_null(sent(REMOTE, MESSAGE_RENEW));
+    assert_true(replicator_due_ms(rig.replicator, rig_now()) > rig_now().mono_ms + 1);
+    pass_ms(500);
+    assert_non_null(sent(REMOTE, MESSAGE_RENEW));
+}
+
 static void flush_sends_renewals_at_once(void **state)
 {
     (void)state;
@@ -331,6 +347,7 @@ int main(void)
         TEST(renewals_wait_for_the_remote_interval),
         TEST(all_renewals_of_an_interval_are_sent),
         TEST(renewals_wait_for_a_share_of_the_ttl_at_most),
+        TEST(renewals_wait_for_the_end_of_a_backoff),
         TEST(flush_sends_renewals_at_once),
         TEST(peer_that_moves_to_the_region_is_local),
         TEST(registrations_are_limited_by_their_size),
