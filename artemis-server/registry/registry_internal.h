@@ -22,10 +22,13 @@ enum {
     SHARD_COUNT = 1 << SHARD_BITS,
 };
 
+enum { FILTERED_TURNS = 64 };
+
 struct locked_shard {
     pthread_mutex_t lock;
-    struct shard shard;         /* protected by lock */
-} __attribute__((aligned(64))); /* no two locks in one cache line */
+    struct shard shard;                      /* protected by lock, as the next one */
+    uint32_t filtered_turns[FILTERED_TURNS]; /* where round robin with a filter continues */
+} __attribute__((aligned(64)));              /* no two locks in one cache line */
 
 /* A stamp as a record stores it: the node by its number in the node id table. */
 struct stored_stamp {

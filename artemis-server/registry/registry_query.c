@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "artemis-core/model/stamp.h"
 #include "artemis-core/ring/ring.h"
@@ -150,13 +151,26 @@ static uint32_t choose_by_key(const struct candidates *candidates, struct slice 
     return search.found ? search.index : count;
 }
 
+/* Where round robin continues. Filters share a place only if their hashes are equal: with one for
+ * all, lookups with two filters in turn would return the same two instances for ever. */
+static uint32_t *turn_of(const struct registry *registry, const struct locked_service *found,
+                         const struct instance_filter *filter)
+{
+    char text[FILTER_KEY_BYTES_MAX];
+    if (instance_filter_is_plain(filter))
+        return &found->service->round_robin;
+    size_t size = instance_filter_key(filter, text);
+    uint64_t hash = XXH3_64bits_withSeed(text, size, registry->options.hash_seed ^ found->number);
+    return &found->locked->filtered_turns[hash % FILTERED_TURNS];
+}
+
 static uint32_t choose(const struct candidates *candidates, const struct lookup_choice *choice,
-                       uint32_t random, uint32_t *round_robin)
+                       uint32_t random, uint32_t *turn)
 {
     uint32_t count = candidates->service->member_count;
     switch (choice->strategy) {
     case LOOKUP_ROUND_ROBIN:
-        return load_balancer_next(count, is_candidate, candidates, round_robin);
+        return load_balancer_next(count, is_candidate, candidates, turn);
     case LOOKUP_WEIGHTED:
         return load_balancer_weighted(count, is_candidate, weight_of, candidates, random);
     case LOOKUP_CONSISTENT_HASH:
@@ -178,7 +192,10 @@ enum error registry_pick(struct registry *registry, struct slice id,
         struct candidates candidates = {found.shard, service, filter, NEAR_ZONE};
         if (near->is_given)
             find_nearest(&candidates, near);
-        uint32_t index = choose(&candidates, choice, random, &service->round_robin);
+        uint32_t *turn = NULL;
+        if (choice->strategy == LOOKUP_ROUND_ROBIN)
+            turn = turn_of(registry, &found, filter);
+        uint32_t index = choose(&candidates, choice, random, turn);
         error = index < service->member_count ? ERR_NONE : ERR_INSTANCE_NOT_FOUND;
         if (!error)
             *out = instance_ref(shard_record(found.shard, service->members[index])->instance);

@@ -219,6 +219,33 @@ static void pick_is_one_of_the_nearest(void **state)
                      ERR_INSTANCE_NOT_FOUND);
 }
 
+static void round_robin_gives_each_its_turn_also_between_other_filters(void **state)
+{
+    (void)state;
+    enum { TURNS = 10 };
+    static const char *const zones[] = {"a", "b"};
+    const struct lookup_choice choice = {.strategy = LOOKUP_ROUND_ROBIN};
+    put_at((struct place){"s", "a1", "eu", "a", NULL, NULL});
+    put_at((struct place){"s", "a2", "eu", "a", NULL, NULL});
+    put_at((struct place){"s", "b1", "eu", "b", NULL, NULL});
+    put_at((struct place){"s", "b2", "eu", "b", NULL, NULL});
+    unsigned counts[2][2] = {{0}};
+    for (int i = 0; i < TURNS * 2; i++) {
+        struct instance_filter filter = near("eu", zones[i % 2]);
+        struct instance *instance = NULL;
+        struct near_counts unused;
+        assert_int_equal(
+            registry_pick(registry, SLICE("s"), &filter, &choice, 0, &instance, &unused), ERR_NONE);
+        const char *id = instance_text(instance, FIELD_INSTANCE).data;
+        assert_int_equal(id[0], *zones[i % 2]);
+        counts[i % 2][id[1] - '1']++;
+        instance_unref(instance);
+    }
+    for (int zone = 0; zone < 2; zone++)
+        for (int number = 0; number < 2; number++)
+            assert_int_equal(counts[zone][number], TURNS / 2);
+}
+
 /* --- cache ------------------------------------------------------------------------------------ */
 
 static void filtered_response_is_cached_until_the_service_changes(void **state)
@@ -459,6 +486,7 @@ int main(void)
         TEST(near_counts_say_where_instances_are),
         TEST(services_without_a_match_are_left_out),
         TEST(pick_is_one_of_the_nearest),
+        TEST(round_robin_gives_each_its_turn_also_between_other_filters),
         TEST(filtered_response_is_cached_until_the_service_changes),
         TEST(many_filters_displace_no_plain_response_and_need_little_memory),
         TEST(filtered_responses_beyond_the_budget_are_served_but_not_cached),
