@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024 }; /* of one response with several services */
+/* Of one response with several services. The instances are those of the services: a filter may
+ * leave all of them out of the response. */
+enum { LOOKUP_BYTES_MAX = 16 * 1024 * 1024, LOOKUP_INSTANCES_MAX = 1000000 };
 
 /* --- query ------------------------------------------------------------------------------------ */
 
@@ -375,21 +377,31 @@ static enum error lookup_list(struct request *request, const struct discovery_re
         snprintf(message, MESSAGE_BYTES, "discoveryConfigs: must not be empty");
         return ERR_INVALID_FIELD;
     }
+    const char *name = request->names == NAMES_CAMEL ? "discoveryConfigs" : "discovery_configs";
+    uint64_t instances = 0;
     struct json_writer w = begin_list(request, response);
     for (size_t i = 0; i < count; i++) {
         struct selection selection = {.filter = *filter};
         select_config(discovery, i, &selection);
         enum error error = request_check_read(request, selection_id(&selection), message);
-        if (!error)
-            error = list_service(request, &selection, &w);
+        if (error)
+            return error;
+        instances += registry_count_members(request->engine->registry, selection_id(&selection));
+        if (instances > LOOKUP_INSTANCES_MAX) {
+            snprintf(message, MESSAGE_BYTES,
+                     "%s: the services have more than %d instances at item %zu of %zu; send fewer "
+                     "items per request",
+                     name, LOOKUP_INSTANCES_MAX, i, count);
+            return ERR_TOO_MANY_ITEMS;
+        }
+        error = list_service(request, &selection, &w);
         if (error)
             return error;
         if (response->body.size > LOOKUP_BYTES_MAX) {
             snprintf(message, MESSAGE_BYTES,
                      "%s: the response exceeds %d bytes at item %zu of %zu; send fewer items per "
                      "request",
-                     request->names == NAMES_CAMEL ? "discoveryConfigs" : "discovery_configs",
-                     LOOKUP_BYTES_MAX, i, count);
+                     name, LOOKUP_BYTES_MAX, i, count);
             return ERR_TOO_MANY_ITEMS;
         }
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The size of responses: one of lookup with a list, and one of services-delta, has at most 16 MiB.
- * A response that is just below is served.
+ * A response that is just below is served. A lookup with a list goes over a million instances at
+ * most, whatever its filter leaves out.
  */
 #include "tests/support/client/calls.h"
 
@@ -65,6 +66,31 @@ static void lookup_of_more_than_16_mib_is_refused(void **state)
     check_count(response, "services", SERVICES - 1);
 }
 
+/* No instance matches, so that the response stays small. */
+static struct http_response *look_up_often(struct http *http, size_t times)
+{
+    static const char item[] = "{'service_id':'%s','zone_id':'%s'}";
+    char *body = call_list_body("discovery_configs", item, "s0", 0, times);
+    struct http_response *response =
+        call_post_bytes(http, "/api/discovery/lookup?zone=nowhere", body, strlen(body));
+    free(body);
+    return response;
+}
+
+static void lookup_of_more_than_a_million_instances_is_refused(void **state)
+{
+    struct http *http = ((struct fixture *)*state)->http;
+    const size_t most = 1000000 / PER_SERVICE;
+    struct http_response *response = look_up_often(http, most + 2);
+    check_status(response, 400, "bad-request", "too-large");
+    check_json(response, "response_status.error_message",
+               "'discovery_configs: the services have more than 1000000 instances at item 3333 of "
+               "3335; send fewer items per request'");
+    response = look_up_often(http, most);
+    check_status(response, 200, "success", NULL);
+    check_count(response, "services", most);
+}
+
 static struct http_response *changes_since(struct http *http, json_int_t version)
 {
     return http_post(http, "/api/discovery/services-delta", "{'version':%" JSON_INTEGER_FORMAT "}",
@@ -88,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lookup_of_more_than_16_mib_is_refused),
+        cmocka_unit_test(lookup_of_more_than_a_million_instances_is_refused),
         cmocka_unit_test(delta_of_more_than_16_mib_is_gone),
     };
     return server_process_finish(cmocka_run_group_tests(tests, start, fixture_stop));
