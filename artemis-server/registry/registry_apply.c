@@ -316,7 +316,8 @@ static struct stored_stamp lowest_stamp(const struct instance *instance)
 {
     enum { HASH_BITS = 48 }; /* as a time, in the year 1970 */
     uint64_t hash = (uint64_t)instance_status(instance) << 16 | instance_port(instance);
-    hash |= (uint64_t)instance_weight(instance) << 32;
+    /* 0 for the default: the stamp is the same as at a node of an earlier version. */
+    hash |= (uint64_t)(instance_weight(instance) ^ WEIGHT_DEFAULT) << 32;
     for (enum instance_field field = 0; field < TEXT_FIELDS; field++) {
         struct slice text = instance_text(instance, field);
         hash = XXH3_64bits_withSeed(text.data, text.size, hash);
