@@ -30,11 +30,23 @@ static enum error read_place(const struct artemis_filter *filter, struct instanc
     return ERR_INVALID_FIELD;
 }
 
+static enum error check_reserved(const struct artemis_filter *filter, struct field_problem *problem)
+{
+    problem->field = "reserved";
+    snprintf(problem->problem, PROBLEM_BYTES, "must be zero; initialize the filter with {0}");
+    for (size_t i = 0; i < sizeof filter->reserved / sizeof *filter->reserved; i++)
+        if (filter->reserved[i])
+            return ERR_INVALID_FIELD;
+    return ERR_NONE;
+}
+
 enum error view_filter_read(const struct artemis_filter *filter, unsigned statuses,
                             struct instance_filter *out, struct field_problem *problem)
 {
     struct instance_filter read = {.statuses = statuses};
-    enum error error = read_place(filter, &read, problem);
+    enum error error = check_reserved(filter, problem);
+    if (!error)
+        error = read_place(filter, &read, problem);
     if (!error && filter->status && *filter->status) {
         problem->field = "status";
         error = instance_filter_read_statuses(slice_of(filter->status), &read.statuses,

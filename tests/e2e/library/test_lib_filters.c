@@ -163,6 +163,7 @@ static void invalid_filters_are_named(void **state)
         {{.status = "gone"}, "filter.status: must be all, or some of "},
         {{.near_zone_id = "a"}, "filter.near_zone_id: near_region_id and near_zone_id belong"},
         {{.metadata = twice, .metadata_count = 2}, "filter.metadata: must be given once"},
+        {{.reserved = {twice}}, "filter.reserved: must be zero; initialize the filter with {0}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(artemis_discover_filtered(client, "shop", &rows[i].filter, TIMEOUT_MS,
