@@ -13,6 +13,7 @@ struct response_cache {
     struct cache_budget filtered_budget;
     _Atomic uint64_t deltas_built, deltas_gone;
     _Atomic uint64_t delta_bytes;
+    _Atomic uint64_t filtered_living_bytes;
     pthread_mutex_t encoding; /* held by the thread that encodes all services */
     struct {
         pthread_mutex_t lock;
@@ -38,6 +39,8 @@ enum error response_cache_create(struct registry *registry, struct response_cach
         settings.filtered_bytes_max ? settings.filtered_bytes_max : FILTERED_RESPONSES_BYTES_MAX;
     if (!cache->settings.deltas_bytes_max)
         cache->settings.deltas_bytes_max = SERVICE_DELTAS_BYTES_MAX;
+    if (!cache->settings.filtered_living_bytes_max)
+        cache->settings.filtered_living_bytes_max = FILTERED_LIVING_BYTES_MAX;
     pthread_mutex_init(&cache->encoding, NULL);
     pthread_mutex_init(&cache->_shared.lock, NULL);
     *out = cache;
@@ -92,6 +95,13 @@ static enum error make_response(struct text *body, uint64_t revision, struct mom
     if (!error)
         set_used(*out, now);
     return error;
+}
+
+/* Whether one more filtered response may be made. It may exceed the limit: the size is not known
+ * before. */
+static bool may_make_filtered(const struct response_cache *cache)
+{
+    return atomic_load(&cache->filtered_living_bytes) < cache->settings.filtered_living_bytes_max;
 }
 
 /* --- one service ------------------------------------------------------------------------------ */
@@ -163,6 +173,20 @@ static struct slice key_of(const struct instance_filter *filter, char out[FILTER
     return (struct slice){out, filter ? instance_filter_key(filter, out) : 0};
 }
 
+/* As make_service, with the members that match. */
+static enum error make_filtered(struct response_cache *cache, struct registry_members *members,
+                                struct slice id, const struct service_view *view, struct moment now,
+                                struct cached_response **out)
+{
+    if (!may_make_filtered(cache))
+        return ERR_OVERLOADED;
+    registry_members_filter(members, view->filter);
+    enum error error = make_service(members, id, view, now, out);
+    if (!error)
+        cached_response_count(*out, &cache->filtered_living_bytes);
+    return error;
+}
+
 enum error response_cache_get(struct response_cache *cache, struct slice id,
                               const struct service_view *view, struct moment now,
                               struct cached_response **out)
@@ -176,9 +200,8 @@ enum error response_cache_get(struct response_cache *cache, struct slice id,
     if (error)
         return error;
     if (!response) {
-        if (view->filter)
-            registry_members_filter(&members, view->filter);
-        error = make_service(&members, id, view, now, &response);
+        error = view->filter ? make_filtered(cache, &members, id, view, now, &response)
+                             : make_service(&members, id, view, now, &response);
         registry_members_free(&members);
         if (error)
             return error;
@@ -308,8 +331,12 @@ static enum error encode_all(struct response_cache *cache, const struct all_serv
      * since `revision` gets them again, so that it misses none. */
     uint64_t revision = registry_revision(cache->registry);
     struct text body = {0};
+    if (view->filter && !may_make_filtered(cache))
+        return ERR_OVERLOADED;
     view->encode(view, cache->registry, revision, &body);
     enum error error = make_response(&body, revision, now, out);
+    if (!error && view->filter)
+        cached_response_count(*out, &cache->filtered_living_bytes);
     if (error || !cache->settings.enabled)
         return error;
     if (key->filter.size)
@@ -372,6 +399,7 @@ void response_cache_stats(const struct response_cache *cache, struct response_ca
     stats->service_bytes = atomic_load(&cache->service_budget.used_bytes);
     stats->all_services_bytes = atomic_load(&cache->all_services_budget.used_bytes);
     stats->filtered_bytes = atomic_load(&cache->filtered_budget.used_bytes);
+    stats->filtered_living_bytes = atomic_load(&cache->filtered_living_bytes);
     stats->delta_bytes = atomic_load(&cache->delta_bytes);
     stats->deltas_built = atomic_load_explicit(&cache->deltas_built, memory_order_relaxed);
     stats->deltas_gone = atomic_load_explicit(&cache->deltas_gone, memory_order_relaxed);

@@ -15,7 +15,9 @@
  *
  * A view may have a filter. Filtered responses are stored in lists of their own, a few for each
  * service and a few for all services, and have a budget of their own: clients choose filters, and
- * whatever they choose displaces no other response. A change evicts them like the others.
+ * whatever they choose displaces no other response. A change evicts them like the others. As many
+ * clients can each have a response of their own that they do not read, all that live, cached or
+ * being sent, are limited together.
  *
  * What would exceed the budget is encoded for each request. Thread-safe.
  *
@@ -31,6 +33,7 @@ enum {
     ALL_SERVICES_RESPONSES_BYTES_MAX = 512 * 1024 * 1024,
     SERVICE_DELTAS_BYTES_MAX = 128 * 1024 * 1024,    /* of all deltas that live */
     FILTERED_RESPONSES_BYTES_MAX = 64 * 1024 * 1024, /* of services, and with all services */
+    FILTERED_LIVING_BYTES_MAX = 512 * 1024 * 1024,   /* of all of them that live */
     ALL_SERVICES_FILTERED_MAX = 8, /* responses with all services that are filtered */
     /* Beyond one of these a response for a service is large (cached_response.h): it takes too long
      * to build while other requests wait. */
@@ -46,6 +49,7 @@ struct response_cache_settings {
     size_t all_services_bytes_max;
     size_t deltas_bytes_max;
     size_t filtered_bytes_max;
+    size_t filtered_living_bytes_max;
 };
 
 struct service_view;
@@ -89,7 +93,7 @@ MUST_USE enum error response_cache_create(struct registry *registry,
 void response_cache_free(struct response_cache *cache);
 
 /* A reference to the newest response of a service. `id` is canonical. ERR_SERVICE_NOT_FOUND,
- * ERR_NO_MEMORY. */
+ * ERR_OVERLOADED (it has a filter, and FILTERED_LIVING_BYTES_MAX is reached), ERR_NO_MEMORY. */
 MUST_USE enum error response_cache_get(struct response_cache *cache, struct slice id,
                                        const struct service_view *view, struct moment now,
                                        struct cached_response **out);
@@ -99,7 +103,7 @@ MUST_USE enum error response_cache_get(struct response_cache *cache, struct slic
 MUST_USE enum error response_cache_get_delta(struct response_cache *cache, struct slice id,
                                              const struct service_view *view, uint64_t since,
                                              struct moment now, struct cached_response **out);
-/* The same for all services. ERR_NO_MEMORY. */
+/* The same for all services. ERR_OVERLOADED, ERR_NO_MEMORY. */
 MUST_USE enum error response_cache_get_all(struct response_cache *cache,
                                            const struct all_services_view *view, struct moment now,
                                            struct cached_response **out);
@@ -110,9 +114,10 @@ void response_cache_cleanup(struct response_cache *cache, struct moment now);
 struct response_cache_stats {
     uint64_t service_bytes; /* of the cached responses, with their gzip forms */
     uint64_t all_services_bytes;
-    uint64_t filtered_bytes; /* of both kinds */
-    uint64_t delta_bytes;    /* of the deltas that live */
-    uint64_t deltas_built;   /* since the start, like the next one */
-    uint64_t deltas_gone;    /* requests for a delta with ERR_VERSION_GONE */
+    uint64_t filtered_bytes;        /* of both kinds */
+    uint64_t filtered_living_bytes; /* of those that live, cached or not */
+    uint64_t delta_bytes;           /* of the deltas that live */
+    uint64_t deltas_built;          /* since the start, like the next one */
+    uint64_t deltas_gone;           /* requests for a delta with ERR_VERSION_GONE */
 };
 void response_cache_stats(const struct response_cache *cache, struct response_cache_stats *stats);

@@ -40,10 +40,18 @@ enum error cached_response_create_large(struct large_response *large, uint64_t r
     return error;
 }
 
+/* Without the gzip form. A large response has a list of instances instead of a body. */
+static size_t body_bytes(const struct cached_response *response)
+{
+    const struct large_response *large = response->large;
+    return response->body.capacity +
+           (large ? sizeof(*large) + large->count * sizeof(struct instance *) : 0);
+}
+
 void cached_response_count(struct cached_response *response, _Atomic uint64_t *living_bytes)
 {
     response->living_bytes = living_bytes;
-    atomic_fetch_add(living_bytes, response->body.capacity);
+    atomic_fetch_add(living_bytes, body_bytes(response));
 }
 
 void large_response_free(struct large_response *large)
@@ -84,7 +92,7 @@ void cached_response_unref(struct cached_response *response)
     struct text *gzip = atomic_load_explicit(&response->gzip, memory_order_acquire);
     if (response->living_bytes)
         atomic_fetch_sub(response->living_bytes,
-                         response->body.capacity + (gzip ? gzip->capacity : 0));
+                         body_bytes(response) + (gzip ? gzip->capacity : 0));
     if (gzip)
         text_free(gzip);
     free(gzip);
@@ -98,9 +106,7 @@ void cached_response_unref(struct cached_response *response)
 
 bool cached_response_put(struct cached_response *response, struct cache_budget *budget)
 {
-    const struct large_response *large = response->large;
-    size_t bytes = sizeof(*response) + response->body.capacity + response->filter.capacity +
-                   (large ? sizeof(*large) + large->count * sizeof(struct instance *) : 0);
+    size_t bytes = sizeof(*response) + body_bytes(response) + response->filter.capacity;
     if (atomic_fetch_add(&budget->used_bytes, bytes) + bytes > budget->limit_bytes) {
         atomic_fetch_sub(&budget->used_bytes, bytes);
         return false;

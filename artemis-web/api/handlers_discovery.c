@@ -62,6 +62,15 @@ static enum error read_filter(const struct query *query, struct instance_filter 
     return error;
 }
 
+/* An error of the response cache. */
+static enum error describe(enum error error, char message[MESSAGE_BYTES])
+{
+    if (error == ERR_OVERLOADED)
+        snprintf(message, MESSAGE_BYTES,
+                 "too many responses to requests with a filter are not read yet");
+    return error;
+}
+
 /* --- service ---------------------------------------------------------------------------------- */
 
 /* A service in canonical form, and which of its instances are requested. */
@@ -224,7 +233,7 @@ enum error handle_service(struct request *request, struct response *response,
     if (error == ERR_SERVICE_NOT_FOUND)
         return respond_unknown(request, &get, selection_id(&selection), response, message);
     if (error)
-        return error;
+        return describe(error, message);
     response_set_cached(response, cached);
     return long_poll_decide(request, &get, selection_id(&selection), cached->revision, response,
                             message);
@@ -301,7 +310,7 @@ enum error handle_services(struct request *request, struct response *response,
     error = response_cache_get_all(request->engine->responses, &view, request->now, &cached);
     if (!error)
         response_set_cached(response, cached);
-    return error;
+    return describe(error, message);
 }
 
 enum error handle_services_delta(struct request *request, struct response *response,

@@ -333,6 +333,44 @@ static void filtered_responses_beyond_the_budget_are_served_but_not_cached(void 
     cached_response_unref(plain);
 }
 
+static enum error try_filtered(const char *zone, bool all)
+{
+    const struct instance_filter filter = of_zone(zone);
+    struct service_view view = discovery_filtered_view(DIALECT_SNAKE, &filter);
+    struct all_services_view all_view =
+        discovery_all_services_filtered_view(DIALECT_SNAKE, &filter);
+    struct cached_response *response = NULL;
+    enum error error =
+        all ? response_cache_get_all(open_cache(registry), &all_view, at_ms(0), &response)
+            : response_cache_get(open_cache(registry), SLICE("s"), &view, at_ms(0), &response);
+    cached_response_unref(response);
+    return error;
+}
+
+/* Each of many clients can ask for another filter, and not read the response. */
+static void filtered_responses_that_live_are_limited(void **state)
+{
+    (void)state;
+    const struct instance_filter filter = of_zone("a");
+    cache_settings.filtered_living_bytes_max = 1;
+    put_at((struct place){"s", "1", "eu", "a", NULL, NULL});
+    for (int all = 0; all < 2; all++) {
+        struct cached_response *unread =
+            all ? ask_all_filtered(&filter, at_ms(0)) : ask_filtered("s", &filter, at_ms(0));
+        assert_int_equal(try_filtered("b", false), ERR_OVERLOADED);
+        assert_int_equal(try_filtered("b", true), ERR_OVERLOADED);
+        assert_int_equal(try_filtered("a", all), ERR_NONE); /* the same one */
+        cached_response_unref(ask(registry, "s", at_ms(0)));
+        cached_response_unref(ask_services(registry, DIALECT_SNAKE, at_ms(0)));
+        put_at((struct place){"s", "1", "eu", "a", NULL, all ? "red" : "blue"});
+        response_cache_cleanup(open_cache(registry), at_ms(0));
+        assert_int_equal(cache_stats(registry).filtered_bytes, 0);
+        assert_int_equal(try_filtered("b", false), ERR_OVERLOADED); /* it is still unread */
+        cached_response_unref(unread);
+        assert_int_equal(cache_stats(registry).filtered_living_bytes, 0);
+    }
+}
+
 static void disabled_cache_keeps_no_filtered_response(void **state)
 {
     (void)state;
@@ -490,6 +528,7 @@ int main(void)
         TEST(filtered_response_is_cached_until_the_service_changes),
         TEST(many_filters_displace_no_plain_response_and_need_little_memory),
         TEST(filtered_responses_beyond_the_budget_are_served_but_not_cached),
+        TEST(filtered_responses_that_live_are_limited),
         TEST(disabled_cache_keeps_no_filtered_response),
         TEST(outdated_responses_with_all_services_are_evicted),
         TEST(delta_has_what_enters_and_leaves_the_filter),
