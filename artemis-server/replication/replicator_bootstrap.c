@@ -52,7 +52,7 @@ struct message *bootstrap_next(struct replicator *replicator, struct peer *peer,
         if (!has_snapshot && peer->is_legacy && !other->is_legacy &&
             may_have_snapshot(replicator, other))
             return NULL; /* legacy peers come last, and add what no other peer knows */
-        if (peer->is_remote && !other->is_remote && has_snapshot_ready(other))
+        if (!has_snapshot && peer->is_remote && !other->is_remote && has_snapshot_ready(other))
             return NULL; /* the snapshot does not travel between regions */
     }
     struct message *message = message_create(replicator, peer, MESSAGE_SNAPSHOT, 0, now);

@@ -273,6 +273,24 @@ static void snapshot_comes_from_another_region_if_no_other_peer_is_ready(void **
     assert_non_null(sent(REMOTE, MESSAGE_SNAPSHOT));
 }
 
+/* It adds what no other peer knows, also if not all peers of the own region were asked. */
+static void legacy_peer_of_another_region_is_copied_after_the_snapshot(void **state)
+{
+    (void)state;
+    enum { OTHER_LOCAL = 2 };
+    join(LOCAL);
+    respond_health(LOCAL, response_of(LOCAL));
+    assert_non_null(sent(LOCAL, MESSAGE_SNAPSHOT));
+    join(OTHER_LOCAL);
+    respond_health(OTHER_LOCAL, response_of(OTHER_LOCAL));
+    join(REMOTE);
+    respond_health(
+        REMOTE, (struct health_response){.is_ready = true, .is_remote = true, .is_legacy = true});
+    assert_null(sent(REMOTE, MESSAGE_SNAPSHOT));
+    finish(LOCAL, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_non_null(sent(REMOTE, MESSAGE_SNAPSHOT));
+}
+
 /* --- a cut between the regions --------------------------------------------------------------- */
 
 enum { INSTANCES = 100, STEP_MS = 100, RENEW_MS = TTL_MS / 3 };
@@ -355,6 +373,7 @@ int main(void)
         TEST(lease_check_has_time_for_a_new_connection),
         TEST(snapshot_comes_from_the_own_region),
         TEST(snapshot_comes_from_another_region_if_no_other_peer_is_ready),
+        TEST(legacy_peer_of_another_region_is_copied_after_the_snapshot),
         TEST(guard_keeps_the_instances_of_a_region_that_is_cut_off),
         TEST(instances_of_a_region_leave_when_the_guard_has_kept_them_for_long),
         TEST(few_instances_of_a_region_are_evicted_after_a_lease_check),
