@@ -36,18 +36,6 @@ static void publish(const struct publication *publication, bool is_engaged, stru
     text_free(&payload);
 }
 
-static void add_engaged(void *context, struct slice service_id, const struct guard *guard,
-                        uint32_t guarded)
-{
-    struct guarded_services *services = context;
-    (void)guarded;
-    if (guard->state != GUARD_ENGAGED || services->count == GUARD_SERVICES_MAX)
-        return;
-    struct guarded_service *service = &services->items[services->count++];
-    memcpy(service->id, service_id.data, service_id.size);
-    service->id_size = service_id.size;
-}
-
 static bool has(const struct guarded_services *services, struct slice id)
 {
     for (size_t i = 0; i < services->count; i++)
@@ -56,28 +44,59 @@ static bool has(const struct guarded_services *services, struct slice id)
     return false;
 }
 
-/* Publishes those of `some` that `others` lacks. */
-static void publish_difference(const struct publication *publication, bool is_engaged,
-                               const struct guarded_services *some,
-                               const struct guarded_services *others)
+struct engaged_services {
+    const struct guarded_services *before;  /* of the last call */
+    struct guarded_services known, further; /* those of `before`, and others */
+};
+
+static void add(struct guarded_services *services, struct slice id)
 {
-    for (size_t i = 0; i < some->count; i++) {
-        struct slice id = {some->items[i].id, some->items[i].id_size};
-        if (!has(others, id))
-            publish(publication, is_engaged, id);
+    if (services->count == GUARD_SERVICES_MAX)
+        return;
+    struct guarded_service *service = &services->items[services->count++];
+    memcpy(service->id, id.data, id.size);
+    service->id_size = id.size;
+}
+
+static void add_engaged(void *context, struct slice service_id, const struct guard *guard,
+                        uint32_t guarded)
+{
+    struct engaged_services *engaged = context;
+    (void)guarded;
+    if (guard->state == GUARD_ENGAGED)
+        add(has(engaged->before, service_id) ? &engaged->known : &engaged->further, service_id);
+}
+
+/* Publishes that the guards of those of `before` that `known` lacks were released. */
+static void publish_released(const struct publication *publication,
+                             const struct guarded_services *before,
+                             const struct guarded_services *known)
+{
+    for (size_t i = 0; i < before->count; i++) {
+        struct slice id = {before->items[i].id, before->items[i].id_size};
+        if (!has(known, id))
+            publish(publication, false, id);
     }
 }
 
+/* A service that is known stays known until its guard is released: where more than
+ * GUARD_SERVICES_MAX are engaged, none is published as released because others came first. */
 static void publish_services(struct guard_events *events, const struct publication *publication,
                              struct registry *registry)
 {
-    struct guarded_services engaged = {.count = 0};
+    struct engaged_services engaged = {.before = &events->services};
     if (!publication->stats->engaged_services && !events->services.count)
         return;
     registry_each_guard(registry, publication->now, add_engaged, &engaged);
-    publish_difference(publication, false, &events->services, &engaged);
-    publish_difference(publication, true, &engaged, &events->services);
-    events->services = engaged;
+    publish_released(publication, &events->services, &engaged.known);
+    events->services = engaged.known;
+    for (size_t i = 0; i < engaged.further.count; i++) {
+        struct slice id = {engaged.further.items[i].id, engaged.further.items[i].id_size};
+        if (events->services.count == GUARD_SERVICES_MAX)
+            return;
+        publish(publication, true, id);
+        add(&events->services, id);
+    }
 }
 
 void guard_events_publish(struct guard_events *events, struct event_hub *hub,

@@ -4,7 +4,8 @@
  * is released or disengages.
  *
  * It compares the guards with those of the last call. Of services it knows GUARD_SERVICES_MAX at a
- * time; the number of all is in each event. Belongs to one thread.
+ * time, each until its guard is released; the number of all is in each event. Belongs to one
+ * thread.
  */
 #pragma once
 
