@@ -185,12 +185,18 @@ static uint64_t oldest_of(const struct message *message)
     return oldest_ms == UINT64_MAX ? 0 : oldest_ms;
 }
 
-/* What was put back is at the end of its queue: a message that empties it has all of that. */
+/* What was put back is at the end of its queue: a message that empties it has all of that. A later
+ * change of a key takes its older record out of the queue, too. */
+static void note_emptied(struct peer *peer, enum outbox_queue queue)
+{
+    if (outbox_count(&peer->outbox, queue) == 0)
+        peer->oldest[queue].returned_ms = 0;
+}
+
 static void note_sent(struct peer *peer, enum outbox_queue queue, const struct message *message)
 {
     peer->oldest[queue].sent_ms = oldest_of(message);
-    if (outbox_count(&peer->outbox, queue) == 0)
-        peer->oldest[queue].returned_ms = 0;
+    note_emptied(peer, queue);
 }
 
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now)
@@ -202,6 +208,7 @@ struct message *batch_next(struct replicator *replicator, struct peer *peer, str
     for (size_t i = 0; i < QUEUE_COUNT; i++) {
         enum outbox_queue queue = order[i];
         enum message_kind kind = kind_of_queue[queue];
+        note_emptied(peer, queue);
         if (peer->in_flight[kind] || outbox_count(&peer->outbox, queue) == 0 ||
             waits_for_interval(replicator, peer, queue, now))
             continue;
@@ -253,6 +260,7 @@ static void put_back(struct peer *peer, struct message *message)
         peer->comparison.next_ms = 0;
     }
     message->count = 0; /* the outbox owns the references now */
+    note_emptied(peer, queue_of_kind(message->kind));
 }
 
 void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,

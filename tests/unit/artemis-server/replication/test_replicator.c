@@ -232,6 +232,28 @@ static void age_of_the_oldest_change_counts_until_it_is_acknowledged(void **stat
     assert_true(view_of(0).oldest_ms == 0);
 }
 
+/* The failed message is not repeated: its key has changed again. */
+static void change_that_is_not_sent_again_does_not_count(void **state)
+{
+    (void)state;
+    join_up(0);
+    register_here("a", "1");
+    expect(0, MESSAGE_REGISTER);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    unregister_here("a");
+    expect(0, MESSAGE_UNREGISTER);
+    pass_ms(10);
+    register_here("a", "2");
+    expect(0, MESSAGE_REGISTER);
+    register_here("a", "3"); /* it waits for the end of that message */
+    finish(0, MESSAGE_UNREGISTER, SEND_RETRYABLE);
+    pass_ms(1000);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    finish(0, MESSAGE_REGISTER, SEND_DELIVERED);
+    assert_false(view_of(0).has_unacknowledged);
+    assert_true(view_of(0).oldest_ms == 0);
+}
+
 static void changes_that_a_peer_missed_count_until_it_was_compared(void **state)
 {
     (void)state;
@@ -457,6 +479,7 @@ int main(void)
         TEST(changes_during_a_message_go_with_the_next_one),
         TEST(lag_is_measured_from_the_change_to_the_response),
         TEST(age_of_the_oldest_change_counts_until_it_is_acknowledged),
+        TEST(change_that_is_not_sent_again_does_not_count),
         TEST(changes_that_a_peer_missed_count_until_it_was_compared),
         TEST(silent_peer_is_suspect_within_two_health_intervals),
         TEST(removed_peer_gets_no_messages),
