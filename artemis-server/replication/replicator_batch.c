@@ -28,11 +28,16 @@ static enum outbox_queue queue_of(const struct record_copy *copy)
 }
 
 /* Nothing is kept for a peer that is not up. A legacy peer is not compared. */
-static void note_missing(struct peer *peer, uint64_t touched_ms)
+static bool may_lack_changes(const struct peer *peer)
 {
     bool may_return = peer->health == PEER_DOWN || peer->health == PEER_INCOMPATIBLE ||
                       peer->health == PEER_UNAUTHORIZED;
-    if (peer->joined && may_return && !peer->is_legacy && !peer->missing_ms)
+    return peer->joined && may_return && !peer->is_legacy;
+}
+
+static void note_missing(struct peer *peer, uint64_t touched_ms)
+{
+    if (may_lack_changes(peer) && !peer->missing_ms)
         peer->missing_ms = touched_ms;
 }
 
@@ -307,7 +312,7 @@ static uint64_t oldest_unacknowledged_ms(const struct peer *peer)
 
 void batch_on_peer_down(struct peer *peer)
 {
-    peer->missing_ms = peer->is_legacy ? 0 : oldest_unacknowledged_ms(peer);
+    peer->missing_ms = may_lack_changes(peer) ? oldest_unacknowledged_ms(peer) : 0;
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         peer->oldest[queue].sent_ms = peer->oldest[queue].returned_ms = 0;
 }

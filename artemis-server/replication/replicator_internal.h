@@ -191,7 +191,8 @@ uint64_t batch_due_ms(const struct peer *peer);
 struct message *batch_next(struct replicator *replicator, struct peer *peer, struct moment now);
 void batch_on_result(struct replicator *replicator, struct peer *peer, struct message *message,
                      enum send_result result, struct moment now);
-/* The peer is not up any more: what it has not acknowledged is dropped. */
+/* The peer is not up any more: what it has not acknowledged is dropped. Called with its new
+ * health. */
 void batch_on_peer_down(struct peer *peer);
 /* Puts the current record of a key into the peer's outbox: the peer lacks it or has an older
  * one. */

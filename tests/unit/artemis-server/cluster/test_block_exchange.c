@@ -98,6 +98,7 @@ static void peer_that_refuses_this_node_is_noticed_by_any_message(void **state)
     finish_message(expect(0, MESSAGE_REGISTER), SEND_BLOCKED);
     assert_int_equal(view_of(0).health, PEER_BLOCKED);
     assert_true(view_of(0).is_blocking);
+    assert_false(view_of(0).has_unacknowledged); /* it is to get nothing */
     check_health(blocking);
     assert_true(view_of(0).is_blocking);
     assert_null(sent(0, MESSAGE_REGISTER));
