@@ -100,6 +100,14 @@ static void apply_blocks(struct engine *engine, const struct block *change)
     replication_thread_on_blocks(engine->replication);
 }
 
+/* An empty name would be that of a peer whose id is not known yet. */
+static bool is_scheme_alone(struct slice node)
+{
+    static const char end[] = "://";
+    size_t size = sizeof(end) - 1;
+    return node.size >= size && memcmp(node.data + node.size - size, end, size) == 0;
+}
+
 static enum error check_node(struct engine *engine, struct slice node, char message[MESSAGE_BYTES])
 {
     char quoted[160];
@@ -108,7 +116,7 @@ static enum error check_node(struct engine *engine, struct slice node, char mess
                  "node: this node has no peers (cluster.enabled, replication.enabled)");
         return ERR_INVALID_FIELD;
     }
-    if (node.size > 0 && block_text_is_valid(node, BLOCK_NODE_BYTES))
+    if (node.size > 0 && block_text_is_valid(node, BLOCK_NODE_BYTES) && !is_scheme_alone(node))
         return ERR_NONE;
     text_quote(quoted, sizeof(quoted), node);
     snprintf(message, MESSAGE_BYTES,

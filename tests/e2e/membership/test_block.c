@@ -129,6 +129,7 @@ static void bad_orders_are_refused(void **state)
     start_node(1, NULL);
     check_status(order(1, "block", ""), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", "a\\u001bb"), 400, "bad-request", "invalid-field");
+    check_status(order(1, "block", "http://"), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", "node1"), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", nodes[1].peer_address), 400, "bad-request", "invalid-field");
     check_status(order(1, "unblock", "node9"), 400, "bad-request", "invalid-field");
