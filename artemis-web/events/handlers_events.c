@@ -86,21 +86,29 @@ static enum error receive(struct request *request, const struct event_message *e
 }
 
 /* The sender of a request that was in transit for longer than its timeout has sent it again. */
-static bool is_too_late(const struct request *request)
+static enum error check_transit(const struct request *request, char message[MESSAGE_BYTES])
 {
     const char *header = request_header(request, HEADER_PEER_CLOCK);
     uint64_t clock_ms = header ? strtoull(header, NULL, 10) : 0;
     uint64_t max_ms = request->engine->config->replication.timeout_secs * (uint64_t)1000;
-    return registry_transit_ms(request->engine->registry, clock_ms, request->now) > max_ms;
+    uint64_t transit = registry_transit_ms(request->engine->registry, clock_ms, request->now);
+    if (transit <= max_ms)
+        return ERR_NONE;
+    snprintf(message, MESSAGE_BYTES,
+             "%s: the request was in transit for %llu ms; at most %llu ms are allowed "
+             "(replication.timeout_secs)",
+             framing_field_name(HEADER_PEER_CLOCK), (unsigned long long)transit,
+             (unsigned long long)max_ms);
+    return ERR_REQUEST_TIMEOUT;
 }
 
 enum error handle_peer_events(struct request *request, struct response *response,
                               char message[MESSAGE_BYTES])
 {
     struct event_message *events;
-    if (is_too_late(request))
-        return ERR_REQUEST_TIMEOUT;
-    enum error error = event_message_read_peer(request_body(request), &events, message);
+    enum error error = check_transit(request, message);
+    if (!error)
+        error = event_message_read_peer(request_body(request), &events, message);
     if (error)
         return error;
     error = receive(request, events, message);
