@@ -11,10 +11,11 @@
  * Block lists: two nodes whose lists have different hashes exchange them. The one that finds it
  * sends its own and gets that of the other, so that both have all entries then.
  *
- * A node that a peer refuses, because it is blocked, and that no ready peer accepts, sends nothing
- * to any peer and says so in its health responses: a peer that starts and has no list yet would
- * take its changes. Any host at the address of a member can say that it refuses a node; it does not
- * keep that node from the others.
+ * A node that more peers refuse, because it is blocked, than ready peers accept sends nothing to any
+ * peer and says so in its health responses: a peer that starts and has no list yet would take its
+ * changes. Any host at the address of a member can say that it refuses a node; it does not keep that
+ * node from the others while one of them is ready. Two nodes that are blocked accept each other; the
+ * peers that refuse them are more.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -89,14 +90,14 @@ void blocks_on_health(struct peer *peer, const struct health_response *health)
 
 void blocks_on_change(struct replicator *replicator)
 {
-    bool is_refused = false;
-    bool is_accepted = false;
+    unsigned refusing = 0;
+    unsigned accepting = 0;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];
-        is_refused |= peer->joined && peer->health == PEER_BLOCKED && peer->is_blocking;
-        is_accepted |= peer->joined && peer->health == PEER_UP && peer->is_ready;
+        refusing += peer->joined && peer->health == PEER_BLOCKED && peer->is_blocking;
+        accepting += peer->joined && peer->health == PEER_UP && peer->is_ready;
     }
-    replicator->stats.is_blocked = is_refused && !is_accepted;
+    replicator->stats.is_blocked = refusing > accepting;
 }
 
 struct message *blocks_next(struct replicator *replicator, struct peer *peer, struct moment now)

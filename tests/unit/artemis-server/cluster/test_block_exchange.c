@@ -145,6 +145,26 @@ static void single_peer_does_not_keep_a_node_from_the_others(void **state)
     assert_false(stats.is_blocked);
 }
 
+/* Another blocked node has no list and accepts this one. */
+static void blocked_nodes_do_not_accept_each_other_for_good(void **state)
+{
+    (void)state;
+    struct replicator_stats stats;
+    struct health_response blocking = equal_lists;
+    blocking.is_blocking = true;
+    join_up(2);
+    join(0);
+    respond_health(0, blocking);
+    replicator_stats(rig.replicator, &stats);
+    assert_false(stats.is_blocked);
+    join(1);
+    respond_health(1, blocking);
+    replicator_stats(rig.replicator, &stats);
+    assert_true(stats.is_blocked);
+    register_here("a", "1");
+    assert_null(sent(2, MESSAGE_REGISTER));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -157,6 +177,7 @@ int main(void)
         TEST(peer_that_refuses_this_node_is_noticed_by_any_message),
         TEST(node_that_is_blocked_sends_nothing_to_other_peers),
         TEST(single_peer_does_not_keep_a_node_from_the_others),
+        TEST(blocked_nodes_do_not_accept_each_other_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
