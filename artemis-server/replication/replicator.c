@@ -371,6 +371,8 @@ static uint64_t due_of(const struct replicator *replicator, const struct peer *p
      * interval, even if batch_interval_ms is longer. */
     due_ms =
         earlier(due_ms, earlier(replicator->renew_due_ms, now.mono_ms + LEASE_CHECK_INTERVAL_MS));
+    if (replicator->stats.is_blocked) /* nothing but health is sent */
+        return due_ms;
     /* During a backoff, pending messages are sent as soon as it ends. */
     if (is_in_backoff(peer, now))
         return earlier(due_ms, peer->retry_ms);
