@@ -311,6 +311,6 @@ struct replicator_stats {
     bool has_sharer; /* when this node became ready, the process that registry_shared named was a
                         ready peer and had been compared */
     uint64_t bootstrap_ms; /* from the start until ready */
-    bool is_blocked;       /* more peers refuse this node, because that is blocked, than accept it */
+    bool is_blocked;       /* more peers refuse this node as blocked than accept it */
 };
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats);

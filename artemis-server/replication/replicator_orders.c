@@ -11,11 +11,11 @@
  * Block lists: two nodes whose lists have different hashes exchange them. The one that finds it
  * sends its own and gets that of the other, so that both have all entries then.
  *
- * A node that more peers refuse, because it is blocked, than ready peers accept sends nothing to any
- * peer and says so in its health responses: a peer that starts and has no list yet would take its
- * changes. Any host at the address of a member can say that it refuses a node; it does not keep that
- * node from the others while one of them is ready. Two nodes that are blocked accept each other; the
- * peers that refuse them are more.
+ * A node that more peers refuse, because it is blocked, than ready peers accept sends nothing to
+ * any peer and says so in its health responses: a peer that starts and has no list yet would take
+ * its changes. Any host at the address of a member can say that it refuses a node; it does not keep
+ * that node from the others while one of them is ready. Two nodes that are blocked accept each
+ * other; the peers that refuse them are more.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
