@@ -8,6 +8,7 @@
  *   push.c                            the thread: one turn of its loop after the other
  *     websocket_input.c               reads frames
  *       protocol.c                    handles the messages of clients
+ *     dispatch_events.c               sends events to the subscriptions of their topics
  *     dispatch_resync.c               sends full states to lagging subscriptions
  *       dispatch.c                    sends changes to subscriptions and ends long polls
  *         sender_pool.c               sends one frame to many sockets
@@ -16,9 +17,10 @@
  *       send_queue.c, frame.c         queued frames
  *     topics.c                        topics by service id; all files above call it
  *
- * A turn handles the events of epoll, starts the clients that arrived, dispatches changes, resyncs
- * WebSockets, checks timeouts, and frees what has ended. Nothing is freed before that: a WebSocket,
- * a subscription, a long poll or a topic that ends within a turn stays valid until the turn's end.
+ * A turn handles the events of epoll, starts the clients that arrived, dispatches events of topics
+ * and changes, resyncs WebSockets, checks timeouts, and frees what has ended. Nothing is freed
+ * before that: a WebSocket, a subscription, a long poll or a topic that ends within a turn stays
+ * valid until the turn's end.
  */
 #pragma once
 
