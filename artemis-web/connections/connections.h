@@ -213,8 +213,8 @@ void connection_idle(struct connections *table, struct connection *connection, u
 bool connection_has_ended(int socket);
 /* Returns when the kernel received the last bytes of the connection; 0: not known. */
 uint64_t connection_received_ms(int socket, uint64_t now_ms);
-/* Returns for how long the end of the connection can be behind a request: two round trips, 500 ms
- * at most. */
+/* Returns for how long the end of the connection can be behind a request: twice the smallest round
+ * trip that the kernel has measured lately, 500 ms at most. */
 uint64_t connection_end_delay_ms(int socket);
 /* The same from the smoothed and the smallest round trip that the kernel measured. The smoothed one
  * includes the time for which the client delays its acknowledgements, 40 ms on Linux. */
