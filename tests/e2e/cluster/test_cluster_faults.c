@@ -140,6 +140,21 @@ static void unregistration_during_a_pause_of_a_peer_stays(void **state)
     cluster_wait_count(&cluster, "shop", 5);
 }
 
+/* All nodes have the same value, which is `expected` unless that is NULL. */
+static void check_metadata_at_each_node(const char *expected)
+{
+    char *first = NULL;
+    for (int node = 0; node < 3; node++) {
+        const char *value =
+            check_text(http_get(cluster.http[node], "/api/discovery/service?service_id=shop"),
+                       "service.instances[0].metadata.v");
+        if (!first)
+            first = strdup(expected ? expected : value);
+        assert_string_equal(value, first);
+    }
+    free(first);
+}
+
 static void two_changes_of_one_instance_converge(void **state)
 {
     (void)state;
@@ -153,18 +168,14 @@ static void two_changes_of_one_instance_converge(void **state)
                          200, "success", NULL);
     cluster_wait_count(&cluster, "shop", 1);
     cluster_wait_agreement(&cluster);
-    char *first = NULL;
-    for (int node = 0; node < 3; node++) {
-        const char *value =
-            check_text(http_get(cluster.http[node], "/api/discovery/service?service_id=shop"),
-                       "service.instances[0].metadata.v");
-        if (!first)
-            first = strdup(value);
-        assert_string_equal(value, first);
-    }
-    /* The changes were sequential, so the last one wins. */
-    assert_string_equal(first, "49-2");
-    free(first);
+    check_metadata_at_each_node(NULL);
+    /* A change that comes when every node has the others is the latest by any clock. */
+    check_status(http_post(cluster.http[1], REGISTER,
+                           "{'instances':[{" INSTANCE_FIELDS ",'metadata':{'v':'last'}}]}", "shop",
+                           "i0"),
+                 200, "success", NULL);
+    cluster_wait_agreement(&cluster);
+    check_metadata_at_each_node("last");
 }
 
 /* --- shutdown --------------------------------------------------------------------------------- */
