@@ -145,21 +145,27 @@ static bool find_listed(struct engine *engine, const char *node, struct block *o
     return true;
 }
 
-/* Fills in the id and the address; both, if the node is a peer. `node` has no scheme. */
-static void name_node(struct engine *engine, const char *node, struct block *out)
+/* Copies the id and the address of the peer with either. */
+static bool find_peer(struct engine *engine, const char *node, struct block *out)
 {
     struct peer_status peers[MEMBERS_MAX];
     size_t count = engine_peers(engine, peers);
-    if (find_listed(engine, node, out))
-        return;
     for (size_t i = 0; i < count; i++) {
         const char *address = block_address_of(peers[i].url);
         if (strcmp(peers[i].node_id, node) != 0 && strcmp(address, node) != 0)
             continue;
         set_text(out->node_id, sizeof(out->node_id), peers[i].node_id);
         set_text(out->address, sizeof(out->address), address);
-        return;
+        return true;
     }
+    return false;
+}
+
+/* Fills in the id and the address; both, if the node is a peer. `node` has no scheme. */
+static void name_node(struct engine *engine, const char *node, struct block *out)
+{
+    if (find_listed(engine, node, out) || find_peer(engine, node, out))
+        return;
     if (config_value_is_address(node))
         set_text(out->address, sizeof(out->address), node);
     else
@@ -197,6 +203,17 @@ enum error engine_block_node(struct engine *engine, struct slice node, struct bl
     return error;
 }
 
+/* The name by which the node is listed: `node`, or the id of the peer with that address. NULL: it
+ * is not blocked. */
+static const char *find_blocked(struct engine *engine, const char *node, struct block *out)
+{
+    if (find_listed(engine, node, out))
+        return node;
+    if (find_peer(engine, node, out) && find_listed(engine, out->node_id, out))
+        return out->node_id;
+    return NULL;
+}
+
 enum error engine_unblock_node(struct engine *engine, struct slice node, struct block *order,
                                struct moment now, char message[MESSAGE_BYTES])
 {
@@ -206,9 +223,9 @@ enum error engine_unblock_node(struct engine *engine, struct slice node, struct 
     if (error)
         return error;
     snprintf(text, sizeof(text), "%.*s", (int)node.size, node.data);
-    const char *name = block_address_of(text);
+    const char *name = find_blocked(engine, block_address_of(text), order);
     set_text(order->origin, sizeof(order->origin), engine->config->server.node_id);
-    if (!find_listed(engine, name, order)) {
+    if (!name) {
         text_quote(text, sizeof(text), node);
         snprintf(message, MESSAGE_BYTES, "node: %.160s is not blocked", text);
         return ERR_INVALID_FIELD;

@@ -145,14 +145,37 @@ enum error block_list_block(struct block_list *list, struct block *block, uint64
     return ERR_NONE;
 }
 
+/* Marks the blocked entries that have the id or address of one that is marked. */
+static void mark_same(const struct block_list *list, size_t offset, bool marked[BLOCKS_MAX])
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = (const char *)&list->items[i] + offset;
+        for (size_t j = 0; j < list->count && list->items[i].is_blocked && !marked[i]; j++)
+            marked[i] = marked[j] && matches(text, (const char *)&list->items[j] + offset);
+    }
+}
+
+/* Marks the entries that block the node: those with its id, and those with one of its addresses. */
+static void mark_node(const struct block_list *list, const char *node, bool marked[BLOCKS_MAX])
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct block *block = &list->items[i];
+        marked[i] =
+            block->is_blocked && (matches(block->node_id, node) || matches(block->address, node));
+    }
+    mark_same(list, offsetof(struct block, node_id), marked);
+    mark_same(list, offsetof(struct block, address), marked);
+}
+
 size_t block_list_unblock(struct block_list *list, const char *node, const struct block *order,
                           uint64_t now_ms)
 {
+    bool marked[BLOCKS_MAX] = {false};
     size_t count = 0;
+    mark_node(list, node, marked);
     for (size_t i = 0; i < list->count; i++) {
         struct block *block = &list->items[i];
-        if (!block->is_blocked ||
-            (!matches(block->node_id, node) && !matches(block->address, node)))
+        if (!marked[i])
             continue;
         block->is_blocked = false;
         block->clock_ms = later(now_ms, block);

@@ -59,7 +59,9 @@ size_t block_list_blocked(const struct block_list *list);
 /* An operator's order. `block` lacks clock_ms, which becomes now_ms, or a little more if the clock
  * is behind an earlier order. ERR_TOO_MANY_ITEMS: BLOCKS_MAX nodes are blocked. */
 MUST_USE enum error block_list_block(struct block_list *list, struct block *block, uint64_t now_ms);
-/* Unblocks each entry with this node id or this address; `order` has origin, by and reason. Returns
- * their number. */
+/* Unblocks each entry that blocks this node, which an id or an address names: the entries with that
+ * id or address, others with the same node id, and those with an address of one of these. So no
+ * entry with the id alone, or with another address, keeps the node blocked. `order` has origin, by
+ * and reason. Returns the number of entries. */
 size_t block_list_unblock(struct block_list *list, const char *node, const struct block *order,
                           uint64_t now_ms);

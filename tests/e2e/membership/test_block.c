@@ -107,6 +107,21 @@ static void writes_of_a_blocked_node_reach_nobody_until_it_is_unblocked(void **s
     check_count(http_get(nodes[1].http, "/api/status/cluster"), "blocked", 0);
 }
 
+/* Node 3 was blocked by its id before it was a peer, so no entry has its address. */
+static void unblock_by_address_also_ends_an_entry_with_the_id_alone(void **state)
+{
+    (void)state;
+    start_node(1, NULL);
+    start_node(2, NULL);
+    check_status(order(1, "block", "node3"), 200, "success", NULL);
+    start_node(3, NULL);
+    member_node_wait_peers(&nodes[1], "=down node2 node3=blocked");
+    check_status(order(1, "unblock", nodes[3].peer_address), 200, "success", NULL);
+    member_node_wait_peers(&nodes[1], "=down node2 node3");
+    member_node_wait_peers(&nodes[3], "=down node1 node2");
+    check_status(order(1, "unblock", nodes[3].peer_address), 400, "bad-request", "invalid-field");
+}
+
 static void replication_request_of_a_blocked_node_gets_a_clear_error(void **state)
 {
     (void)state;
@@ -175,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(writes_of_a_blocked_node_reach_nobody_until_it_is_unblocked),
+        TEST(unblock_by_address_also_ends_an_entry_with_the_id_alone),
         TEST(replication_request_of_a_blocked_node_gets_a_clear_error),
         TEST(bad_orders_are_refused),
         TEST(list_is_kept_over_a_restart_and_shown_by_the_command),

@@ -112,6 +112,37 @@ static void order_is_later_than_the_one_before_also_with_a_clock_that_is_behind(
     assert_int_equal(block.clock_ms, 1002);
 }
 
+static void unblocked_node_has_no_entry_left_by_id_or_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *node_id, *address;
+    } entries[] = {{"n3", ""},    {"n3", "h:1"}, {"n3", "h:2"}, {"", "h:2"},
+                   {"n4", "h:1"}, {"n4", ""},    {"n5", "h:5"}, {"", "h:6"}};
+    static const struct {
+        const char *name;
+        size_t unblocked;
+        const char *blocked; /* a node that stays blocked */
+    } rows[] = {
+        {"n3", 5, "n4"},  /* its entries, and those with its addresses: also one of n4 */
+        {"h:2", 5, "n4"}, /* the same node, by an address that it alone has had */
+        {"n4", 3, "n3"},  {"h:5", 1, "n3"}, {"h:6", 1, "n5"},
+    };
+    const struct block order = make("", "", false, 0, "n2");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct block_list list = {0};
+        for (size_t j = 0; j < sizeof(entries) / sizeof(entries[0]); j++) {
+            const struct block block = make(entries[j].node_id, entries[j].address, true, 10, "n1");
+            block_list_put(&list, &block);
+        }
+        assert_int_equal(block_list_unblock(&list, rows[i].name, &order, 20), rows[i].unblocked);
+        assert_null(block_list_find_node(&list, rows[i].name));
+        assert_null(block_list_find_address(&list, rows[i].name));
+        assert_non_null(block_list_find_node(&list, rows[i].blocked));
+        assert_int_equal(block_list_unblock(&list, rows[i].name, &order, 30), 0);
+    }
+}
+
 static void full_list_drops_what_is_not_blocked_and_refuses_another_block(void **state)
 {
     (void)state;
@@ -143,6 +174,7 @@ int main(void)
         cmocka_unit_test(merge_returns_the_newest_change_and_leaves_out_future_ones),
         cmocka_unit_test(node_is_found_by_id_and_by_address),
         cmocka_unit_test(order_is_later_than_the_one_before_also_with_a_clock_that_is_behind),
+        cmocka_unit_test(unblocked_node_has_no_entry_left_by_id_or_address),
         cmocka_unit_test(full_list_drops_what_is_not_blocked_and_refuses_another_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
