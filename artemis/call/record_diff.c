@@ -9,14 +9,21 @@
 /* --- copies ------------------------------------------------------------------------------------
  */
 
-/* Below 0: a is older than b. A missing record is older than any. */
+static int compare_changes(const struct diff_copy *a, const struct diff_copy *b)
+{
+    struct record_order x = {a->client_revision, {a->stamp, slice_of(a->origin)}};
+    struct record_order y = {b->client_revision, {b->stamp, slice_of(b->origin)}};
+    return record_order_compare(x, y);
+}
+
+/* Below 0: a is older than b, or it is the same change without the weight. A missing record is
+ * older than any. */
 static int compare_copies(const struct diff_copy *a, const struct diff_copy *b)
 {
     if (!a->known || !b->known)
         return (int)a->known - (int)b->known;
-    struct record_order x = {a->client_revision, {a->stamp, slice_of(a->origin)}};
-    struct record_order y = {b->client_revision, {b->stamp, slice_of(b->origin)}};
-    return record_order_compare(x, y);
+    int order = compare_changes(a, b);
+    return order ? order : (int)a->has_weight - (int)b->has_weight;
 }
 
 static bool is_live(const struct diff_copy *copy)
@@ -50,7 +57,7 @@ enum diff_kind record_diff_kind(const struct difference *difference, int *side)
             return copies[i].known ? DIFF_DELETED : DIFF_LACKS;
         }
     *side = compare_copies(&copies[0], &copies[1]) < 0 ? 0 : 1;
-    return DIFF_OLDER;
+    return compare_changes(&copies[0], &copies[1]) == 0 ? DIFF_WEIGHT : DIFF_OLDER;
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -108,9 +115,12 @@ void record_diff_add(struct diff_list *list, const struct wire_record *record)
     list->items = items;
     struct diff_item item = {
         .key = instance_of_key(wire_record_key(record), 0),
-        .copy = {true, record->deleted, record->stamp.hlc,
-                 strndup(origin.data ? origin.data : "", origin.size),
-                 wire_record_client_revision(record)},
+        .copy = {.known = true,
+                 .deleted = record->deleted,
+                 .has_weight = record->has_weight,
+                 .stamp = record->stamp.hlc,
+                 .origin = strndup(origin.data ? origin.data : "", origin.size),
+                 .client_revision = wire_record_client_revision(record)},
     };
     if (!reserved || !item.key || !item.copy.origin) {
         free_item(&item);

@@ -5,7 +5,8 @@
  * The caller adds the records of each node to a `diff_list`, bucket by bucket. record_diff_merge
  * keeps the differences and frees the rest, so memory holds the differences and the keys of a few
  * buckets. A key differs when an instance is live on at least one node, and the other node has
- * another content, a tombstone, or no record. A key that is live on neither node does not
+ * another content, a tombstone, or no record. Equal stamps name the same content but for the
+ * weight, which a node of an earlier version drops. A key that is live on neither node does not
  * count.
  *
  * A change reaches one node before the other, so a difference counts only when it is confirmed: a
@@ -25,8 +26,9 @@
 struct diff_copy {
     bool known;
     bool deleted;
-    uint64_t stamp; /* 0: the node reported none */
-    char *origin;   /* owned; NULL: unknown */
+    bool has_weight; /* not the default */
+    uint64_t stamp;  /* 0: the node reported none */
+    char *origin;    /* owned; NULL: unknown */
     uint64_t client_revision;
 };
 
@@ -56,6 +58,7 @@ enum diff_kind {
     DIFF_LACKS,   /* one node has no record */
     DIFF_DELETED, /* one node has a tombstone */
     DIFF_OLDER,   /* live on both; one node has an older record */
+    DIFF_WEIGHT,  /* live on both with equal stamps; one node lacks the weight */
 };
 
 /* Adds a record of a node. */
@@ -67,8 +70,8 @@ void record_diff_confirm(struct diff_report *first, struct diff_report *second);
 /* Sorts by service, group, instance, region, zone, for display. */
 void record_diff_sort(struct diff_report *report);
 
-/* The kind of difference. *side is the node that has no record, a tombstone, or the older record:
- * 0 or 1. */
+/* The kind of difference. *side is the node that has no record, a tombstone, the older record, or
+ * no weight: 0 or 1. */
 enum diff_kind record_diff_kind(const struct difference *difference, int *side);
 /* For DIFF_DELETED: true if the deletion is later than the other node's record. */
 bool record_diff_is_newer(const struct difference *difference, int side);

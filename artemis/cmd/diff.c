@@ -34,10 +34,10 @@ static const struct args_command command = {
     .name = "diff",
     .usage = {"diff NODE NODE [options]"},
     .about = "Lists the instances that differ between two nodes of a cluster: one of the nodes\n"
-             "has no record, has deleted it, or has an older record. NODE is a URL or\n"
-             "HOST:PORT. A change takes a moment to reach the other node. Therefore every\n"
-             "difference is checked again one second later, and it is listed only if the node\n"
-             "that is behind has not changed.\n"
+             "has no record, has deleted it, has an older record, or lacks the weight (nodes\n"
+             "of earlier versions drop it). NODE is a URL or HOST:PORT. A change takes a\n"
+             "moment to reach the other node. Therefore every difference is checked again one\n"
+             "second later, and it is listed only if the node that is behind has not changed.\n"
              "Where nodes have cluster.listen_addr, NODE is that address. Where they also have\n"
              "cluster.tls, the command needs the certificate of a node (--cacert, --cert and\n"
              "--key) and no token. Otherwise it needs a token of the role operator, if tokens\n"

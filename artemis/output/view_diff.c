@@ -46,6 +46,8 @@ static const char *cell(const void *context, size_t row, size_t column, char *sc
     int side = 0;
     const char *difference = "has an older record";
     enum diff_kind kind = record_diff_kind(item, &side);
+    if (kind == DIFF_WEIGHT)
+        difference = "lacks the weight";
     if (kind == DIFF_LACKS)
         difference = "has no record";
     if (kind == DIFF_DELETED)
@@ -102,8 +104,10 @@ static void write_copy(struct json_writer *w, const struct diff_node *node,
 static void write_difference(struct json_writer *w, const struct difference *item,
                              const struct diff_node nodes[2])
 {
-    static const char *const names[] = {
-        [DIFF_LACKS] = "missing", [DIFF_DELETED] = "deleted", [DIFF_OLDER] = "older"};
+    static const char *const names[] = {[DIFF_LACKS] = "missing",
+                                        [DIFF_DELETED] = "deleted",
+                                        [DIFF_OLDER] = "older",
+                                        [DIFF_WEIGHT] = "weight_missing"};
     int side = 0;
     enum diff_kind kind = record_diff_kind(item, &side);
     jw_open(w, '{');

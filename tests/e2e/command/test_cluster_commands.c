@@ -228,6 +228,33 @@ static void diff_names_each_key_and_the_differing_node(void **state)
     command_free(&result);
 }
 
+/* Registers an instance as a peer does, with a stamp of another node. */
+static void replicate(const struct server_process *node, const char *weight)
+{
+    char body[512];
+    struct http *http = http_new(node->port);
+    snprintf(body, sizeof body,
+             "{'instances':[{" INSTANCE_FIELDS
+             ",'version':13107200,'origin':'node7','age_ms':0%s}]}",
+             "shop", "i-1", weight);
+    for (char *at = body; *at != '\0'; at++) {
+        *at = *at == '\'' ? '"' : *at;
+    }
+    check_http(cluster_peer_call(http, "POST", "/api/replication/registry/register.json", body),
+               200);
+    http_free(http);
+}
+
+static void diff_names_the_node_that_lacks_a_weight(void **state)
+{
+    (void)state;
+    start_unconnected_nodes();
+    replicate(&nodes[0], ",'weight':7");
+    replicate(&nodes[1], ""); /* by way of a node that does not know weights */
+    check_run("diff", nodes[0].url, nodes[1].url, 1, "  node2 lacks the weight\n");
+    check_run("diff", nodes[0].url, nodes[0].url, 0, " on 1 instance\n");
+}
+
 /* More keys than one request covers. */
 static void diff_of_many_keys_is_complete(void **state)
 {
@@ -281,6 +308,7 @@ int main(void)
         TEST(cluster_as_json_is_the_response_of_the_server),
         TEST(diff_of_replicating_nodes_is_empty),
         TEST(diff_names_each_key_and_the_differing_node),
+        TEST(diff_names_the_node_that_lacks_a_weight),
         TEST(diff_of_many_keys_is_complete),
         TEST(diff_of_two_clusters_is_a_message),
         TEST(diff_of_an_unreachable_node_exits_with_3),

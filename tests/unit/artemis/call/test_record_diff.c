@@ -11,23 +11,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* live at a stamp, deleted at a stamp, no record */
+/* live at a stamp, the same with a weight, deleted at a stamp, no record */
 #define LIVE(number)                                                                               \
     {                                                                                              \
-        number, false                                                                              \
+        number, false, false                                                                       \
+    }
+#define WEIGHTED(number)                                                                           \
+    {                                                                                              \
+        number, false, true                                                                        \
     }
 #define DEAD(number)                                                                               \
     {                                                                                              \
-        number, true                                                                               \
+        number, true, false                                                                        \
     }
 #define NONE                                                                                       \
     {                                                                                              \
-        0, false                                                                                   \
+        0, false, false                                                                            \
     }
 
 struct copy {
     uint64_t stamp;
     bool deleted;
+    bool has_weight;
 };
 
 static void add_record(struct diff_list *list, const char *service, const char *instance,
@@ -43,8 +48,10 @@ static void add_record(struct diff_list *list, const char *service, const char *
     if (copy.stamp == 0)
         return;
     assert_int_equal(instance_key_make(parts, &key, &problem), ERR_NONE);
-    struct wire_record record = {
-        .key = &key, .stamp = {copy.stamp, slice_of(origin)}, .deleted = copy.deleted};
+    struct wire_record record = {.key = &key,
+                                 .stamp = {copy.stamp, slice_of(origin)},
+                                 .deleted = copy.deleted,
+                                 .has_weight = copy.has_weight};
     record_diff_add(list, &record);
 }
 
@@ -79,6 +86,11 @@ static void disagreement_is_reported_with_its_node(void **state)
         {LIVE(6), LIVE(5), true, DIFF_OLDER, 1},
         {LIVE(5), DEAD(6), true, DIFF_DELETED, 1},
         {DEAD(4), LIVE(5), true, DIFF_DELETED, 0},
+        {WEIGHTED(5), WEIGHTED(5), false, 0, 0},
+        {WEIGHTED(5), LIVE(5), true, DIFF_WEIGHT, 1},
+        {LIVE(5), WEIGHTED(5), true, DIFF_WEIGHT, 0},
+        {WEIGHTED(5), LIVE(6), true, DIFF_OLDER, 0},
+        {WEIGHTED(5), NONE, true, DIFF_LACKS, 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int side = -1;
@@ -165,6 +177,9 @@ static void only_unchanged_differences_are_confirmed(void **state)
         {LIVE(5), LIVE(5), LIVE(6), LIVE(5), false}, /* new since the first comparison */
         {DEAD(5), LIVE(4), DEAD(5), LIVE(4), true},
         {DEAD(5), LIVE(4), DEAD(5), NONE, false},
+        {WEIGHTED(5), LIVE(5), WEIGHTED(5), LIVE(5), true},
+        {WEIGHTED(5), LIVE(5), WEIGHTED(6), LIVE(5), true},
+        {WEIGHTED(5), LIVE(5), LIVE(6), WEIGHTED(5), false}, /* the node has the weight now */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct diff_report first = report_of(rows[i].first_a, rows[i].first_b);

@@ -94,6 +94,29 @@ static void group_is_shown_where_there_is_one(void **state)
     record_diff_free(&report);
 }
 
+static void weight_that_a_node_lacks_is_a_difference(void **state)
+{
+    (void)state;
+    struct diff_report report = {0};
+    struct diff_list a = {0};
+    struct diff_list b = {0};
+    struct text out = {0};
+    static const struct diff_node one[2] = {{"n-1", "", 1}, {"n-2", "", 1}};
+    add(&a, "s", "", 5, false);
+    add(&b, "s", "", 5, false);
+    b.items[0].copy.has_weight = true;
+    record_diff_merge(&a, &b, &report);
+    check_view(&report, one,
+               "SERVICE  INSTANCE  REGION  ZONE   DIFFERENCE\n"
+               "s        i-1       local   zone1  n-1 lacks the weight\n"
+               "\n"
+               "1 of 1 key differs\n");
+    view_diff_json(&report, one, &out);
+    assert_non_null(strstr(text_string(&out), "\"difference\":\"weight_missing\",\"at\":\"n-1\""));
+    text_free(&out);
+    record_diff_free(&report);
+}
+
 static void agreement_is_a_message(void **state)
 {
     (void)state;
@@ -139,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_key_is_a_line_with_the_differing_node),
         cmocka_unit_test(group_is_shown_where_there_is_one),
+        cmocka_unit_test(weight_that_a_node_lacks_is_a_difference),
         cmocka_unit_test(agreement_is_a_message),
         cmocka_unit_test(json_has_both_copies_of_each_key),
     };
