@@ -26,7 +26,8 @@ static const struct args_option options[] = {
 static const struct args_command command = {
     .name = "lookup",
     .usage = {"lookup SERVICE [options]"},
-    .about = "Prints the URL of one instance of a service that is up. The server picks it:\n"
+    .about = "Prints the URL of one instance of a service: of those that are up, or of those\n"
+             "with another status that --status names. The server picks it:\n"
              "  random           at random\n"
              "  round-robin      each in turn\n"
              "  weighted         at random, in proportion to the weights\n"

@@ -76,6 +76,18 @@ static void help_of_each_command_fits_the_terminal(void **state)
     }
 }
 
+static void help_of_lookup_says_that_status_selects(void **state)
+{
+    (void)state;
+    char printed[PRINTED_MAX];
+    int exit_code = -1;
+    run(command_lookup, (const char *const[]){"lookup", "--help", NULL}, STDOUT_FILENO, &exit_code,
+        printed);
+    assert_null(strstr(printed, "of a service that is up"));
+    assert_non_null(strstr(printed, "of those that are up, or of those\n"
+                                    "with another status that --status names."));
+}
+
 static void wrong_usage_is_2_and_points_to_the_help(void **state)
 {
     (void)state;
@@ -153,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_of_each_command_fits_the_terminal),
+        cmocka_unit_test(help_of_lookup_says_that_status_selects),
         cmocka_unit_test(wrong_usage_is_2_and_points_to_the_help),
         cmocka_unit_test(register_incomplete_is_a_usage_error),
         cmocka_unit_test(register_file_alone_describes_the_instances),
