@@ -6,16 +6,19 @@
 #
 # The distribution of connections over the threads decides, so server and client are started anew
 # for each round. A round counts from the moment when each connection has had its first requests. A
-# row is the median of its rounds, and must reach 0.8 of the best row of its table. A single
-# connection measures latency and has no target.
+# row is the median of its rounds.
 #
-# Many connections take more time of the kernel, of libmicrohttpd and of the client, which shares
-# the cores. So the yardstick is measured by turns with the same connections, and a row also holds if
-# it reaches 0.8 of the yardstick.
+# By connections, a row must reach 0.8 of the best one. A single connection measures latency and has
+# no target. Many connections take more time of the kernel, of libmicrohttpd and of the client, which
+# shares the cores. So the yardstick is measured by turns with the same connections, and a row also
+# holds if it reaches 0.8 of the yardstick.
+#
+# By web threads, throughput must not fall: a row must reach each row with fewer threads, less the
+# 5 % by which the medians of a server against itself differ.
 
 CONNECTION_COUNTS="1 64 128 256 512 1000 4000"
 THREAD_COUNTS="1 2 4 8 16"
-THREADS_CONNECTIONS=256
+THREADS_CONNECTIONS=64
 CONNECTION_ROUNDS=5
 CONNECTION_SECS=3
 WARM_REQUESTS=2
@@ -87,7 +90,7 @@ measure_connections() {
 }
 
 measure_threads() {
-    local round value best rate share
+    local round value best=0 rate share
     ulimit -n "$(ulimit -Hn)"
     for ((round = 1; round <= CONNECTION_ROUNDS; round++)); do
         for value in $THREAD_COUNTS; do
@@ -96,12 +99,13 @@ measure_threads() {
         done
         say "threads, round $round of $CONNECTION_ROUNDS"
     done
-    best=$(medians threads "$THREAD_COUNTS")
+    medians threads "$THREAD_COUNTS" >/dev/null
     for value in $THREAD_COUNTS; do
         rate=$(cat "$WORK/threads.$value.median")
+        best=$((rate > best ? rate : best))
         share=$(calc %.2f "$rate / $best")
-        row threads "heartbeat, $value web threads" "$share" share "$rate/s, $share of the best" \
-            '>= 0.8' 'v >= 0.8'
+        row threads "heartbeat, $value web threads" "$share" share \
+            "$rate/s, $share of the best with at most as many" '>= 0.95' 'v >= 0.95'
     done
 }
 

@@ -67,6 +67,8 @@ stop() {
 cleanup() {
     local name
     for name in "${!PID[@]}"; do stop "$name"; done
+    # shellcheck disable=SC2046 # process ids
+    kill $(jobs -p) 2>/dev/null # a background measurement
     rm -rf "$WORK"
 }
 trap cleanup EXIT
