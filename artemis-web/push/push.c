@@ -335,8 +335,10 @@ enum error push_start(struct engine *engine, uint32_t clients_max, const struct 
     if (!error) {
         registry_set_wakeup(engine->registry, wake, push);
         event_hub_set_local(&engine->event_hub, wake, push);
-        if (pthread_create(&push->thread, NULL, run, push) != 0)
+        if (pthread_create(&push->thread, NULL, run, push) != 0) {
+            event_hub_set_local(&engine->event_hub, NULL, NULL);
             error = ERR_SYSTEM;
+        }
     }
     if (error) {
         push_free(push);
