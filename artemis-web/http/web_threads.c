@@ -13,6 +13,7 @@
 #include "artemis-server/log.h"
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/push/push.h"
 
 enum {
     /* The library's buffer for a connection: header and bookkeeping of a request, and the header of
@@ -333,6 +334,7 @@ static int before_wait(void *context)
 {
     struct web_thread *thread = context;
     engine_wake_replication(thread->web->engine); /* for responses that are not sent completely */
+    push_wake_for_long_polls(thread->web->push);
     if (TAILQ_EMPTY(&thread->delayed))
         return -1;
     uint64_t now_ms = clock_now().mono_ms;

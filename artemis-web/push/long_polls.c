@@ -18,8 +18,10 @@ static struct slice id_of(const struct long_poll *poll)
 struct long_polls *long_polls_create(uint64_t now_ms)
 {
     struct long_polls *polls = calloc(1, sizeof(*polls));
-    if (polls)
-        polls->next_slot = now_ms / LONG_POLL_SLOT_MS;
+    if (!polls)
+        return NULL;
+    polls->next_slot = now_ms / LONG_POLL_SLOT_MS;
+    TAILQ_INIT(&polls->unwatched);
     return polls;
 }
 
@@ -63,15 +65,16 @@ static bool is_over(struct push *push, const struct long_poll *poll)
 /* False: no memory. */
 static bool insert(struct push *push, struct long_poll *poll)
 {
-    struct epoll_event disconnect = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &poll->client};
     struct topic *topic = topics_get(&push->topics, id_of(poll));
     uint64_t slot = poll->until_ms / LONG_POLL_SLOT_MS;
-    if (!topic || epoll_ctl(push->epoll, EPOLL_CTL_ADD, poll->socket, &disconnect) != 0)
+    if (!topic)
         return false;
     poll->state = LONG_POLL_WAITING;
     poll->topic = topic;
     LIST_INSERT_HEAD(&topic->long_polls, poll, topic_link);
     LIST_INSERT_HEAD(&push->long_polls->slots[slot % LONG_POLL_SLOTS], poll, slot_link);
+    poll->watch_from_ms = push->now.mono_ms + LONG_POLL_UNWATCHED_MS;
+    TAILQ_INSERT_TAIL(&push->long_polls->unwatched, poll, unwatched_link);
     return true;
 }
 
@@ -80,7 +83,10 @@ static void remove_from_lists(struct push *push, struct long_poll *poll)
     LIST_REMOVE(poll, topic_link);
     LIST_REMOVE(poll, slot_link);
     topics_subscriber_removed(&push->topics, poll->topic);
-    epoll_ctl(push->epoll, EPOLL_CTL_DEL, poll->socket, NULL);
+    if (poll->is_watched)
+        epoll_ctl(push->epoll, EPOLL_CTL_DEL, poll->socket, NULL);
+    else
+        TAILQ_REMOVE(&push->long_polls->unwatched, poll, unwatched_link);
 }
 
 void long_poll_start(struct push *push, struct long_poll *poll)
@@ -150,6 +156,26 @@ void long_polls_end_revoked(struct push *push)
         end_in_slot(push, slot, is_unauthorized);
 }
 
+/* Has epoll report the end of the connection. Without memory, the long poll ends. */
+static void watch(struct push *push, struct long_poll *poll)
+{
+    struct epoll_event disconnect = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &poll->client};
+    if (epoll_ctl(push->epoll, EPOLL_CTL_ADD, poll->socket, &disconnect) != 0) {
+        long_poll_end(push, poll);
+        return;
+    }
+    TAILQ_REMOVE(&push->long_polls->unwatched, poll, unwatched_link);
+    poll->is_watched = true;
+}
+
+static void watch_connections(struct push *push)
+{
+    struct long_poll *poll;
+    while ((poll = TAILQ_FIRST(&push->long_polls->unwatched)) &&
+           poll->watch_from_ms <= push->now.mono_ms)
+        watch(push, poll);
+}
+
 void long_polls_end_due(struct push *push)
 {
     struct long_polls *polls = push->long_polls;
@@ -158,6 +184,7 @@ void long_polls_end_due(struct push *push)
         polls->next_slot = current - LONG_POLL_SLOTS; /* one revolution covers all slots */
     for (; polls->next_slot < current; polls->next_slot++)
         end_in_slot(push, polls->next_slot, is_due); /* others are of the next revolution */
+    watch_connections(push);
 }
 
 int long_polls_next_ms(const struct push *push)
@@ -165,10 +192,13 @@ int long_polls_next_ms(const struct push *push)
     const struct long_polls *polls = push->long_polls;
     if (atomic_load_explicit(&push->counters.long_polls, memory_order_relaxed) == 0)
         return -1;
+    const struct long_poll *unwatched = TAILQ_FIRST(&polls->unwatched);
     uint64_t slot = polls->next_slot;
     while (slot < polls->next_slot + LONG_POLL_SLOTS &&
            LIST_EMPTY(&polls->slots[slot % LONG_POLL_SLOTS]))
         slot++;
     uint64_t due_ms = (slot + 1) * LONG_POLL_SLOT_MS;
+    if (unwatched && unwatched->watch_from_ms < due_ms)
+        due_ms = unwatched->watch_from_ms;
     return due_ms > push->now.mono_ms ? (int)(due_ms - push->now.mono_ms) : 0;
 }

@@ -254,17 +254,14 @@ uint32_t push_clients_max(const struct push *push)
     return push->clients_max;
 }
 
-/* Hands a client over to the thread. False: the thread has ended. */
+/* Hands a client over to the thread, which the caller wakes. False: the thread has ended. */
 static bool hand_over(struct push *push, struct push_client *client)
 {
     pthread_mutex_lock(&push->_shared.lock);
     bool accepted = !push->_shared.stopped;
-    bool first = STAILQ_EMPTY(&push->_shared.arrivals);
     if (accepted)
         STAILQ_INSERT_TAIL(&push->_shared.arrivals, client, link);
     pthread_mutex_unlock(&push->_shared.lock);
-    if (accepted && first)
-        wake(push);
     return accepted;
 }
 
@@ -272,11 +269,20 @@ void push_add_long_poll(struct push *push, const struct long_poll_condition *con
                         void *connection, int socket)
 {
     struct long_poll *poll = long_poll_create(condition, connection, socket);
-    if (poll && hand_over(push, &poll->client))
+    if (poll && hand_over(push, &poll->client)) {
+        atomic_store(&push->wake_is_due, true);
         return;
+    }
     free(poll);
     push_release(push);
     push->http.resume(&connection, 1);
+}
+
+void push_wake_for_long_polls(struct push *push)
+{
+    if (atomic_load_explicit(&push->wake_is_due, memory_order_relaxed) &&
+        atomic_exchange(&push->wake_is_due, false))
+        wake(push);
 }
 
 void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, void *upgraded,
@@ -286,8 +292,10 @@ void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, v
     if (websocket)
         websocket_set_caller(websocket, caller);
     if (websocket && (received.size == 0 || !websocket_keep_input(websocket, received)) &&
-        hand_over(push, &websocket->client))
+        hand_over(push, &websocket->client)) {
+        wake(push);
         return;
+    }
     websocket_free(websocket);
     push_release(push);
     push->http.close(upgraded);

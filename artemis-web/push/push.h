@@ -55,9 +55,12 @@ void push_release(struct push *push);
 uint32_t push_clients_max(const struct push *push);
 
 /* Adds a long poll, for which a place is reserved. The caller has suspended the connection;
- * `resume` is called when the poll ends, possibly before this returns. */
+ * `resume` is called when the poll ends, possibly before this returns. The push thread is not
+ * woken for each poll: a web thread that has added some calls push_wake_for_long_polls before it
+ * waits. */
 void push_add_long_poll(struct push *push, const struct long_poll_condition *condition,
                         void *connection, int socket);
+void push_wake_for_long_polls(struct push *push);
 /* Adds a WebSocket after its handshake; a place is reserved for it. The token of the caller limits
  * what it may do and for how long; the WebSocket takes its own reference. `received` are the bytes
  * that followed the handshake. Without memory the WebSocket is closed. */

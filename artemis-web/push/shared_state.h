@@ -52,6 +52,7 @@ struct push {
         bool stopped;                     /* nothing more may arrive */
     } _shared;
     atomic_bool draining;
+    atomic_bool wake_is_due; /* long polls have arrived since the thread was woken last */
     atomic_bool stop;
     atomic_bool tokens_changed;  /* and not checked yet */
     _Atomic uint64_t dispatched; /* revision; written by the push thread only */

@@ -3,6 +3,8 @@
  * Long polls, in virtual time: each is resumed once, by a change, its time, a disconnect or a
  * drain, and returns its place.
  */
+#include <poll.h>
+
 #include "artemis-core/base/sha256.h"
 #include "artemis-server/auth/token_table.h"
 #include "tests/unit/artemis-web/push/push_fixture.h"
@@ -172,9 +174,10 @@ static void disconnect_of_the_client_ends_it(void **state)
     const struct long_poll *second = begin("s", 0, 60000, &clients[1]);
     int sockets[] = {first->socket, second->socket};
     assert_int_equal(send(clients[1], "GET", 3, 0), 3); /* input does not end it */
-    push_fixture_run(push);
-    assert_int_equal(resumed_by_now(), 0);
     close(clients[0]);
+    push_fixture_at(push, LONG_POLL_UNWATCHED_MS - 1);
+    assert_int_equal(resumed_by_now(), 0);
+    push_fixture_at(push, LONG_POLL_UNWATCHED_MS); /* at its end they are watched */
     push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 1);
     assert_int_equal(push->counters.long_polls, 1);
@@ -183,6 +186,18 @@ static void disconnect_of_the_client_ends_it(void **state)
     assert_int_equal(resumed_by_now(), 2);
     close(sockets[0]);
     end_client(clients[1], sockets[1]);
+}
+
+static void connection_that_cannot_be_watched_ends_it(void **state)
+{
+    (void)state;
+    int client;
+    close(begin("s", 0, 60000, &client)->socket);
+    push_fixture_at(push, LONG_POLL_UNWATCHED_MS - 1);
+    assert_int_equal(resumed_by_now(), 0);
+    push_fixture_at(push, LONG_POLL_UNWATCHED_MS);
+    assert_int_equal(resumed_by_now(), 1);
+    close(client);
 }
 
 static void draining_ends_it_at_once(void **state)
@@ -254,6 +269,62 @@ static void without_memory_it_ends_at_once(void **state)
         if (!failed)
             break;
     }
+}
+
+/* --- arrival ---------------------------------------------------------------------------------- */
+
+/* Returns whether the thread was woken; it takes the wakeup. */
+static bool is_woken(void)
+{
+    struct pollfd fd = {.fd = push->wake, .events = POLLIN};
+    eventfd_t ignored;
+    return poll(&fd, 1, 0) == 1 && eventfd_read(push->wake, &ignored) == 0;
+}
+
+static void add(int client_and_ours[2])
+{
+    static char connection; /* never dereferenced */
+    const struct long_poll_condition condition = {
+        .id = "s", .id_size = 1, .until_ms = push->now.mono_ms + 60000};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client_and_ours), 0);
+    assert_true(push_reserve(push));
+    push_add_long_poll(push, &condition, &connection, client_and_ours[1]);
+}
+
+static void arrivals_wake_the_thread_once_for_all(void **state)
+{
+    (void)state;
+    int ends[2][2];
+    push_wake_for_long_polls(push);
+    assert_false(is_woken());
+    add(ends[0]);
+    add(ends[1]);
+    assert_false(is_woken());
+    push_wake_for_long_polls(push);
+    assert_true(is_woken());
+    push_wake_for_long_polls(push);
+    assert_false(is_woken());
+    push_fixture_run(push);
+    assert_int_equal(push->counters.long_polls, 2);
+    for (int i = 0; i < 2; i++)
+        end_client(ends[i][0], ends[i][1]);
+}
+
+static void websocket_behind_long_polls_wakes_the_thread(void **state)
+{
+    (void)state;
+    int ends[2][2];
+    const struct push_caller caller = {0};
+    add(ends[0]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[1]), 0);
+    assert_true(push_reserve(push));
+    push_add_websocket(push, ENDPOINT_NATIVE, ends[1][1], (void *)(intptr_t)ends[1][1], &caller,
+                       (struct slice){0});
+    assert_true(is_woken());
+    push_fixture_run(push);
+    assert_int_equal(push->counters.websockets, 1);
+    close(ends[1][0]); /* the HTTP server closes the other end */
+    end_client(ends[0][0], ends[0][1]);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -336,9 +407,12 @@ int main(void)
         TEST(change_up_to_its_revision_does_not_end_it),
         TEST(change_before_it_started_ends_it_at_once),
         TEST(disconnect_of_the_client_ends_it),
+        TEST(connection_that_cannot_be_watched_ends_it),
         TEST(draining_ends_it_at_once),
         TEST(revoked_token_ends_its_long_polls),
         TEST(without_memory_it_ends_at_once),
+        TEST(arrivals_wake_the_thread_once_for_all),
+        TEST(websocket_behind_long_polls_wakes_the_thread),
         TEST(it_ends_at_its_time_or_one_slot_later),
         TEST(without_long_polls_there_is_no_timeout),
         TEST(many_long_polls_end_each_at_its_time),
