@@ -120,6 +120,13 @@ struct config {
             char ca[CONFIG_TEXT_BYTES], cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES];
             uint32_t ttl_secs;
         } etcd;
+        struct {
+            char address[CONFIG_TEXT_BYTES]; /* as one of peers */
+            char service[CONFIG_TEXT_BYTES];
+            char token[CONFIG_TEXT_BYTES], token_file[CONFIG_TEXT_BYTES]; /* "": none */
+            char ca[CONFIG_TEXT_BYTES], cert[CONFIG_TEXT_BYTES], key[CONFIG_TEXT_BYTES];
+            uint32_t ttl_secs;
+        } consul;
         char token[CONFIG_TEXT_BYTES]; /* "": none is sent */
         char token_file[CONFIG_TEXT_BYTES];
     } cluster;
@@ -197,6 +204,7 @@ enum config_form {
     CONFIG_FORM_TOKEN_NAME,
     CONFIG_FORM_DNS_NAME,           /* HOST:PORT, or _SERVICE._PROTOCOL.DOMAIN */
     CONFIG_FORM_DOMAIN,             /* a host name, or nothing */
+    CONFIG_FORM_LABEL,              /* of a host name */
     CONFIG_FORM_DNS_SERVER,         /* a numeric address and a port */
     CONFIG_FORM_OPTIONAL_URL,       /* http://HOST:PORT or https://HOST:PORT, or nothing */
     CONFIG_FORM_KUBERNETES_SERVICE, /* NAME or NAMESPACE/NAME, or nothing */

@@ -41,7 +41,7 @@ bool config_listener_has_tls(const struct config *config, enum config_listener l
            (listener == CONFIG_LISTENER_PEER && config->cluster.tls.cert[0]);
 }
 
-static bool is_loopback(const char *address)
+bool config_address_is_loopback(const char *address)
 {
     char host[CONFIG_TEXT_BYTES];
     struct in_addr ipv4;
@@ -89,7 +89,7 @@ static bool certificate_protects(const struct config *config, enum config_listen
 bool config_listener_is_protected(const struct config *config, enum config_listener listener)
 {
     const char *address = config_listener_address(config, listener);
-    return !address[0] || is_loopback(address) || config_requires_token(config) ||
+    return !address[0] || config_address_is_loopback(address) || config_requires_token(config) ||
            certificate_protects(config, listener);
 }
 
@@ -217,8 +217,8 @@ void config_listeners_warn(const struct config *config, struct text *out)
                         "%s is open to everyone who can reach %s (%s), because "
                         "server.allow_insecure is set\n",
                         key, address, config_source_of(config, key));
-        else if (address[0] && config_requires_token(config) && !is_loopback(address) &&
-                 !config_listener_has_tls(config, i))
+        else if (address[0] && config_requires_token(config) &&
+                 !config_address_is_loopback(address) && !config_listener_has_tls(config, i))
             text_printf(out, "%s sends tokens in clear text to %s (%s); use TLS\n", key, address,
                         config_source_of(config, key));
     }

@@ -137,7 +137,7 @@ static enum error check_dns(const struct config *config, struct config_problem *
 /* Nodes that are found by numeric addresses have no name that their certificates could have. */
 static enum error check_member_name(const struct config *config, struct config_problem *problem)
 {
-    static const char *const names[] = {"registry", "kubernetes", "etcd"};
+    static const char *const names[] = {"registry", "kubernetes", "etcd", "consul"};
     bool has_name = !config->cluster.tls.cert[0] || config->cluster.tls.member_name[0];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !has_name; i++)
         if (config_has_provider(config, names[i]))
@@ -158,23 +158,45 @@ static enum error check_kubernetes(const struct config *config, struct config_pr
                               config_source_of(config, "cluster.provider"));
 }
 
+/* The certificate and the key of this node for the server of a provider. */
+static enum error check_certificate(const struct config *config, const char *provider,
+                                    const char *cert, const char *key,
+                                    struct config_problem *problem)
+{
+    char source[CONFIG_TEXT_BYTES];
+    bool has_cert = cert[0];
+    if (has_cert == (key[0] != '\0'))
+        return ERR_NONE;
+    snprintf(source, sizeof(source), "cluster.%s.%s", provider, has_cert ? "cert" : "key");
+    return config_problem_set(problem, "%s: %s: needs cluster.%s.%s, which is not set",
+                              config_source_of(config, source), source, provider,
+                              has_cert ? "key" : "cert");
+}
+
+static enum error check_consul(const struct config *config, struct config_problem *problem)
+{
+    if (!config->cluster.consul.token[0] || !config->cluster.consul.token_file[0])
+        return check_certificate(config, "consul", config->cluster.consul.cert,
+                                 config->cluster.consul.key, problem);
+    return config_problem_set(
+        problem,
+        "%s: cluster.consul.token_file: cluster.consul.token is set too (%s); set one of them",
+        config_source_of(config, "cluster.consul.token_file"),
+        config_source_of(config, "cluster.consul.token"));
+}
+
 static enum error check_etcd(const struct config *config, struct config_problem *problem)
 {
     const char *credentials = config->cluster.etcd.credentials_file;
     const char *token = config->cluster.etcd.token_file;
-    bool has_cert = config->cluster.etcd.cert[0];
     if (config_has_provider(config, "etcd") && config->cluster.etcd.endpoints.count == 0)
         return config_problem_set(problem,
                                   "%s: cluster.provider: etcd needs cluster.etcd.endpoints, "
                                   "which is not set",
                                   config_source_of(config, "cluster.provider"));
-    if (has_cert != (config->cluster.etcd.key[0] != '\0'))
-        return config_problem_set(
-            problem, "%s: cluster.etcd.%s: needs cluster.etcd.%s, which is not set",
-            config_source_of(config, has_cert ? "cluster.etcd.cert" : "cluster.etcd.key"),
-            has_cert ? "cert" : "key", has_cert ? "key" : "cert");
     if (!credentials[0] || !token[0])
-        return ERR_NONE;
+        return check_certificate(config, "etcd", config->cluster.etcd.cert,
+                                 config->cluster.etcd.key, problem);
     return config_problem_set(
         problem,
         "%s: cluster.etcd.token_file: cluster.etcd.credentials_file is set too (%s); set one of "
@@ -319,6 +341,8 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = check_etcd(config, problem);
     if (!error)
+        error = check_consul(config, problem);
+    if (!error)
         error = check_kubernetes(config, problem);
     return error ? error : config_listeners_check(config, problem);
 }
@@ -328,7 +352,8 @@ static bool has_peers(const struct config *config)
 {
     return (config_has_provider(config, "static") && config->cluster.peers.count > 0) ||
            config_has_provider(config, "dns") || config_has_provider(config, "registry") ||
-           config_has_provider(config, "etcd") || config_has_provider(config, "kubernetes");
+           config_has_provider(config, "etcd") || config_has_provider(config, "consul") ||
+           config_has_provider(config, "kubernetes");
 }
 
 /* Settings of a provider that does not run. */
@@ -367,6 +392,21 @@ static void warn_about_etcd(const struct config *config, struct text *out)
                         endpoints->items[i], config_source_of(config, "cluster.etcd.endpoints"));
 }
 
+/* A token for a Consul of another host over http. */
+static void warn_about_consul(const struct config *config, struct text *out)
+{
+    const char *address = config->cluster.consul.address;
+    const char *scheme_end = strstr(address, "://");
+    bool has_token = config->cluster.consul.token[0] || config->cluster.consul.token_file[0];
+    if (config->cluster.enabled && has_token && config_has_provider(config, "consul") &&
+        strncmp(address, "https://", strlen("https://")) != 0 &&
+        !config_address_is_loopback(scheme_end ? scheme_end + 3 : address))
+        text_printf(out,
+                    "cluster.consul.address: \"%s\" (%s) is not https: the token for Consul is "
+                    "sent in clear text\n",
+                    address, config_source_of(config, "cluster.consul.address"));
+}
+
 static size_t tokens_of_role(const struct config *config, enum auth_role role)
 {
     size_t count = 0;
@@ -400,4 +440,5 @@ void config_warn(const struct config *config, struct text *out)
     warn_about_tokens(config, out);
     warn_about_providers(config, out);
     warn_about_etcd(config, out);
+    warn_about_consul(config, out);
 }

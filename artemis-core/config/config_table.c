@@ -29,7 +29,8 @@
 
 enum { DAY_SECS = 24 * 60 * 60 };
 
-static const char *const providers[] = {"static", "dns", "registry", "etcd", "kubernetes", NULL};
+static const char *const providers[] = {"static", "dns",        "registry", "etcd",
+                                        "consul", "kubernetes", NULL};
 static const char *const casings[] = {"snake_case", "camelCase", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -93,8 +94,8 @@ const struct config_setting config_settings[] = {
          "Sources of the list of nodes, one word or a list of them; a node that one of "
          "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`, "
          "`registry` are `cluster.seeds` and the nodes that have registered, `etcd` are the nodes "
-         "that have registered at `cluster.etcd.endpoints`, `kubernetes` are the pods of "
-         "`cluster.kubernetes.service`."},
+         "that have registered at `cluster.etcd.endpoints`, `consul` are the nodes that have "
+         "registered in Consul, `kubernetes` are the pods of `cluster.kubernetes.service`."},
     {ROW(cluster, seeds), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none", .reloadable = true,
      .description =
@@ -170,6 +171,33 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, etcd.ttl_secs, 2, 3600, "10"),
      .description = "How long a node that does not renew its lease in etcd stays registered, in "
                     "seconds. It renews three times in that time."},
+    {ROW(cluster, consul.address), .type = CONFIG_TEXT, .form = CONFIG_FORM_PEER, .min = 1,
+     .max = 65535, .default_value = "127.0.0.1:8500",
+     .description = "Address of the Consul agent of this host for the provider `consul`. Without a "
+                    "scheme it is http."},
+    {ROW(cluster, consul.service), .type = CONFIG_TEXT, .form = CONFIG_FORM_LABEL,
+     .default_value = "artemis",
+     .description = "Name of the service in Consul whose instances are the nodes. Each cluster "
+                    "needs its own."},
+    {ROW(cluster, consul.token), .type = CONFIG_TEXT, .form = CONFIG_FORM_SECRET,
+     .default_value = "", .default_note = "none is sent", .secret = true,
+     .description = "ACL token that is sent to Consul."},
+    {FILE_PATH(cluster, consul.token_file),
+     .description = "File with that token, instead of `cluster.consul.token`. It is read for each "
+                    "request."},
+    {FILE_PATH(cluster, consul.ca),
+     .description =
+         "Certificates of the authorities that sign the certificate of the Consul agent, a PEM "
+         "file; without it, those of the system. For an address with https."},
+    {FILE_PATH(cluster, consul.cert),
+     .description = "Certificate of this node for the Consul agent, a PEM file with the chain."},
+    {FILE_PATH(cluster, consul.key),
+     .description = "Private key of `cluster.consul.cert`, a PEM file without a password."},
+    {NUMBER(cluster, consul.ttl_secs, 2, 3600, "10"),
+     .description =
+         "Time-to-live of the check of this node in Consul, in seconds. The node updates "
+         "it three times in that time; without an update it leaves the topologies of "
+         "the others."},
     {NUMBER(cluster, expected_nodes, 0, 65, "0"), .default_note = "not set", .reloadable = true,
      .description =
          "Number of nodes, this one included, that the cluster should have. While fewer are up and "
@@ -212,8 +240,8 @@ const struct config_setting config_settings[] = {
      .description =
          "A name that the certificates of all nodes have. A caller whose certificate has "
          "it is a peer before it is known as a member, and members that the providers "
-         "`registry`, `kubernetes` and `etcd` find are verified by it in place of their host; "
-         "these need it with `cluster.tls.cert`."},
+         "`registry`, `kubernetes`, `etcd` and `consul` find are verified by it in place of their "
+         "host; these need it with `cluster.tls.cert`."},
 
     {FILE_PATH(tls, cert),
      .description = "Certificate of `server.tls_listen_addr`, a PEM file with the chain. A changed "

@@ -171,11 +171,17 @@ static bool is_optional_url(const struct config_setting *setting, const char *te
     return text[0] == '\0' || (strstr(text, "://") && is_peer(setting, text));
 }
 
-/* The name of a service or a namespace. */
+/* A label of a host name, and the name of a service or a namespace. */
 static bool is_label(const char *text, size_t size)
 {
     size_t valid = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
     return size > 0 && size <= 63 && valid >= size && text[0] != '-' && text[size - 1] != '-';
+}
+
+static bool is_name_of_label(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    return is_label(text, strlen(text));
 }
 
 static bool is_kubernetes_service(const struct config_setting *setting, const char *text)
@@ -218,6 +224,9 @@ static const struct {
     [CONFIG_FORM_DNS_NAME] = {is_dns_name,
                               "HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port "},
     [CONFIG_FORM_DOMAIN] = {is_optional_domain, "a host name, or nothing"},
+    [CONFIG_FORM_LABEL] = {is_name_of_label,
+                           "1 to 63 lower-case letters, digits and dashes, no dash "
+                           "at an end"},
     [CONFIG_FORM_DNS_SERVER] = {is_dns_server, "ADDRESS:PORT, ADDRESS numeric, port "},
     [CONFIG_FORM_OPTIONAL_URL] = {is_optional_url,
                                   "nothing, or http://HOST:PORT or https://HOST:PORT, port "},

@@ -143,8 +143,9 @@ void membership_init_with(struct membership *membership, const struct provider_k
         add(membership, kinds[i], config, node);
 }
 
-static const struct provider_kind *const all_kinds[] = {
-    &provider_static, &provider_dns, &provider_registry, &provider_etcd, &provider_kubernetes};
+static const struct provider_kind *const all_kinds[] = {&provider_static,   &provider_dns,
+                                                        &provider_registry, &provider_etcd,
+                                                        &provider_consul,   &provider_kubernetes};
 enum { KINDS = sizeof(all_kinds) / sizeof(all_kinds[0]) };
 
 void membership_init(struct membership *membership, const struct config *config,

@@ -78,6 +78,7 @@ extern const struct provider_kind provider_static;   /* cluster.peers */
 extern const struct provider_kind provider_dns;      /* cluster.dns.names */
 extern const struct provider_kind provider_registry; /* cluster.seeds, and the nodes in the store */
 extern const struct provider_kind provider_etcd;     /* cluster.etcd */
+extern const struct provider_kind provider_consul;   /* cluster.consul */
 extern const struct provider_kind provider_kubernetes; /* cluster.kubernetes.service */
 /* Whether `static` accepts cluster.peers: ERR_TOO_MANY_ITEMS; ERR_INVALID_FIELD: an address is too
  * long. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "artemis-core/base/base64.h"
+#include "artemis-server/cluster/providers/json_text.h"
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -43,29 +44,9 @@ static bool read_bytes(const json_t *object, const char *name, struct text *out)
            base64_read((struct slice){json_string_value(value), json_string_length(value)}, out);
 }
 
-/* Copies a text that fits; false: it is missing, or has a zero byte. */
-static bool copy_text(const json_t *value, char *out, size_t size)
-{
-    if (!json_is_string(value) || json_string_length(value) >= size ||
-        strlen(json_string_value(value)) != json_string_length(value))
-        return false;
-    snprintf(out, size, "%s", json_string_value(value));
-    return true;
-}
-
-/* Copies what is printable of a text of the server. */
-static void copy_printable(struct slice text, char out[ETCD_MESSAGE_BYTES])
-{
-    size_t size = 0;
-    for (size_t i = 0; i < text.size && size < ETCD_MESSAGE_BYTES - 1; i++)
-        if (text.data[i] >= 0x20 && text.data[i] < 0x7f)
-            out[size++] = text.data[i];
-    out[size] = '\0';
-}
-
 static void copy_message(const json_t *value, char out[ETCD_MESSAGE_BYTES])
 {
-    copy_printable(slice_of(json_string_value(value)), out);
+    json_text_copy_printable(slice_of(json_string_value(value)), out, ETCD_MESSAGE_BYTES);
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
@@ -169,8 +150,8 @@ bool etcd_read_voters(struct slice body, size_t *voters)
 bool etcd_read_token(struct slice body, char out[ETCD_TOKEN_BYTES])
 {
     json_t *root = parse(body);
-    bool is_valid = copy_text(json_object_get(root, "token"), out, ETCD_TOKEN_BYTES) && out[0] &&
-                    !strpbrk(out, "\r\n");
+    bool is_valid = json_text_copy(json_object_get(root, "token"), out, ETCD_TOKEN_BYTES) &&
+                    out[0] && !strpbrk(out, "\r\n");
     json_decref(root);
     return is_valid;
 }
@@ -181,14 +162,14 @@ void etcd_read_message(struct slice body, char out[ETCD_MESSAGE_BYTES])
     if (root)
         copy_message(json_object_get(root, "message"), out);
     else
-        copy_printable(body, out);
+        json_text_copy_printable(body, out, ETCD_MESSAGE_BYTES);
     json_decref(root);
 }
 
 bool etcd_read_url(struct slice value, char out[MEMBER_URL_BYTES])
 {
     json_t *root = parse(value);
-    bool is_valid = copy_text(json_object_get(root, "url"), out, MEMBER_URL_BYTES);
+    bool is_valid = json_text_copy(json_object_get(root, "url"), out, MEMBER_URL_BYTES);
     json_decref(root);
     return is_valid;
 }

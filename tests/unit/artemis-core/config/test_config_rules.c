@@ -161,6 +161,10 @@ static void registry_with_tls_needs_the_name_of_members(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
     assert_string_equal(problem.text, "--set: cluster.provider: etcd with cluster.tls.cert "
                                       "needs cluster.tls.member_name, which is not set");
+    check_set("cluster.provider", "consul");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "--set: cluster.provider: consul with cluster.tls.cert "
+                                      "needs cluster.tls.member_name, which is not set");
     check_set("cluster.provider", "registry");
     check_set("cluster.tls.member_name", "nodes.example.org");
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
@@ -294,7 +298,7 @@ static void cluster_without_peers_is_a_warning(void **state)
     text_free(&warnings);
 }
 
-static void check_etcd_problem(const char *text)
+static void check_problem(const char *text)
 {
     assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
     assert_string_equal(problem.text, text);
@@ -304,21 +308,21 @@ static void settings_of_etcd_are_checked(void **state)
 {
     (void)state;
     check_set("cluster.provider", "etcd");
-    check_etcd_problem("--set: cluster.provider: etcd needs cluster.etcd.endpoints, which is not "
-                       "set");
+    check_problem("--set: cluster.provider: etcd needs cluster.etcd.endpoints, which is not "
+                  "set");
     check_set("cluster.etcd.endpoints", "https://a.x:2379,10.0.0.1:2379");
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
     check_set("cluster.etcd.key", "/key.pem");
-    check_etcd_problem("--set: cluster.etcd.key: needs cluster.etcd.cert, which is not set");
+    check_problem("--set: cluster.etcd.key: needs cluster.etcd.cert, which is not set");
     check_set("cluster.etcd.key", "");
     check_set("cluster.etcd.cert", "/cert.pem");
-    check_etcd_problem("--set: cluster.etcd.cert: needs cluster.etcd.key, which is not set");
+    check_problem("--set: cluster.etcd.cert: needs cluster.etcd.key, which is not set");
     check_set("cluster.etcd.key", "/key.pem");
     check_set("cluster.etcd.token_file", "/token");
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
     check_set("cluster.etcd.credentials_file", "/user");
-    check_etcd_problem("--set: cluster.etcd.token_file: cluster.etcd.credentials_file is set too "
-                       "(--set); set one of them");
+    check_problem("--set: cluster.etcd.token_file: cluster.etcd.credentials_file is set too "
+                  "(--set); set one of them");
 }
 
 static void secret_for_etcd_without_https_is_a_warning(void **state)
@@ -335,6 +339,50 @@ static void secret_for_etcd_without_https_is_a_warning(void **state)
     assert_string_equal(text_string(&warnings),
                         "cluster.etcd.endpoints: \"10.0.0.1:2379\" (--set) is not https: the "
                         "password or token for etcd is sent in clear text\n");
+    text_free(&warnings);
+}
+
+static void settings_of_consul_are_checked(void **state)
+{
+    (void)state;
+    check_set("cluster.provider", "consul");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE); /* the defaults are enough */
+    check_set("cluster.consul.key", "/key.pem");
+    check_problem("--set: cluster.consul.key: needs cluster.consul.cert, which is not set");
+    check_set("cluster.consul.key", "");
+    check_set("cluster.consul.cert", "/cert.pem");
+    check_problem("--set: cluster.consul.cert: needs cluster.consul.key, which is not set");
+    check_set("cluster.consul.key", "/key.pem");
+    check_set("cluster.consul.token_file", "/token");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.consul.token", "01234567-89ab-cdef-0123-456789abcdef");
+    check_problem("--set: cluster.consul.token_file: cluster.consul.token is set too (--set); set "
+                  "one of them");
+}
+
+static void token_for_consul_of_another_host_without_https_is_a_warning(void **state)
+{
+    (void)state;
+    static const char *const safe[] = {"127.0.0.1:8500", "http://localhost:8500", "[::1]:8500",
+                                       "https://10.0.0.1:8501"};
+    struct text warnings = {0};
+    check_set("cluster.enabled", "true");
+    check_set("cluster.provider", "consul");
+    check_set("cluster.consul.token_file", "/token");
+    for (size_t i = 0; i < sizeof safe / sizeof *safe; i++) {
+        check_set("cluster.consul.address", safe[i]);
+        config_warn(&config, &warnings);
+        assert_int_equal(warnings.size, 0);
+    }
+    check_set("cluster.consul.address", "http://10.0.0.1:8500");
+    config_warn(&config, &warnings);
+    assert_string_equal(text_string(&warnings),
+                        "cluster.consul.address: \"http://10.0.0.1:8500\" (--set) is not https: "
+                        "the token for Consul is sent in clear text\n");
+    text_clear(&warnings);
+    check_set("cluster.consul.token_file", "");
+    config_warn(&config, &warnings);
+    assert_int_equal(warnings.size, 0);
     text_free(&warnings);
 }
 
@@ -364,6 +412,8 @@ int main(void)
         TEST(service_of_the_kubernetes_provider_is_required),
         TEST(names_of_the_dns_provider_are_checked),
         TEST(settings_of_etcd_are_checked),
+        TEST(settings_of_consul_are_checked),
+        TEST(token_for_consul_of_another_host_without_https_is_a_warning),
         TEST(registry_with_tls_needs_the_name_of_members),
         TEST(secret_for_etcd_without_https_is_a_warning),
         TEST(list_without_its_provider_is_a_warning),

@@ -129,6 +129,10 @@ static void valid_values_are_accepted(void **state)
     "must be text, nothing, or http://HOST:PORT or https://HOST:PORT, port 1 to 65535, is "
 #define SERVERS_RULE                                                                               \
     "must be a list, at most 64 of ADDRESS:PORT, ADDRESS numeric, port 1 to 65535, is "
+#define PEER_RULE                                                                                  \
+    "must be text, HOST:PORT or http://HOST:PORT or https://HOST:PORT, port 1 to 65535, is "
+#define LABEL_RULE                                                                                 \
+    "must be text, 1 to 63 lower-case letters, digits and dashes, no dash at an end, is "
 #define PEERS_RULE                                                                                 \
     "must be a list, at most 64 of HOST:PORT or http://HOST:PORT or https://HOST:PORT, "           \
     "port 1 to 65535, is "
@@ -175,7 +179,12 @@ static const char *const bad_values[][3] = {
     {"cluster.enabled", "yes", "must be true or false, is \"yes\""},
     {"cluster.enabled", "True", "must be true or false, is \"True\""},
     {"cluster.enabled", "1", "must be true or false, is \"1\""},
-    {"cluster.provider", "dnf", "must be static, dns, registry, etcd or kubernetes, is \"dnf\""},
+    {"cluster.provider", "dnf",
+     "must be static, dns, registry, etcd, consul or kubernetes, is \"dnf\""},
+    {"cluster.consul.address", "a:0", PEER_RULE "\"a:0\""},
+    {"cluster.consul.service", "", LABEL_RULE "\"\""},
+    {"cluster.consul.service", "a/b", LABEL_RULE "\"a/b\""},
+    {"cluster.consul.service", "-a", LABEL_RULE "\"-a\""},
     {"cluster.advertise_addr", "h:0", "must be text, HOST:PORT, port 1 to 65535, is \"h:0\""},
     {"cluster.peers", "a:1,", PEERS_RULE "\"\""},
     {"cluster.dns.names", "n.example", NAMES_RULE "\"n.example\""},
