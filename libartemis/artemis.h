@@ -25,15 +25,16 @@
  * nothing and keeps no error state.
  *
  * OWNERSHIP. Arguments are copied and need not outlive the call. Results are freed with the
- * function named in their description. They stay valid after artemis_close; only watches end with
- * their client.
+ * function named in their description. They stay valid after artemis_close; only watches and
+ * subscriptions end with their client.
  *
  * LIMITS. Servers are not trusted. A server that exceeds a limit counts as failed, and the next one
  * is used: a decoded HTTP response of max_response_mb with a header of 64 KB; a pushed message of
  * 4 MB; one instance of 256 KB of JSON. A client needs up to five times the size of the responses
  * that it decodes at the same time (at most eight). In each turn of its thread it reads 256 KB of
  * pushes for at most 20 ms, so heartbeats are sent however much a server pushes. While 10,000
- * callbacks are queued, it reads no pushes.
+ * callbacks are queued, it reads no pushes. A client has at most 100 topics of events, and 1,024
+ * events that wait to be published.
  *
  * COMPATIBILITY. Structs end in `reserved`, which must be zero: initialize them with {0} or with
  * designators. Later versions may add fields and enum values.
@@ -67,7 +68,9 @@ enum artemis_error {
     ARTEMIS_TIMED_OUT, /* not done within the timeout; the problem has the last cause */
     ARTEMIS_UNKNOWN,   /* this client has not registered such an instance */
     ARTEMIS_NO_MEMORY,
-    ARTEMIS_SYSTEM, /* no thread could be created, or libcurl could not be initialized */
+    ARTEMIS_SYSTEM,     /* no thread could be created, or libcurl could not be initialized */
+    ARTEMIS_UNCERTAIN,  /* the request was sent and not answered: it may have been executed */
+    ARTEMIS_OVER_LIMIT, /* over a limit of this client: see LIMITS above */
 };
 
 struct artemis_problem {
@@ -177,10 +180,11 @@ ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_open(const struct artemi
                                                              struct artemis_client **client,
                                                              struct artemis_problem *problem);
 
-/* Unregisters the instances of this client (unless stay_registered is set), then ends its thread,
- * its watches and its connections. No other call may be running. NULL is allowed.
+/* Unregisters the instances of this client (unless stay_registered is set) and publishes the events
+ * that wait, then ends its thread, its watches, its subscriptions and its connections. No other
+ * call may be running. NULL is allowed.
  * ARTEMIS_INVALID: called in a callback; the client stays open. ARTEMIS_TIMED_OUT: the client is
- * closed, but instances are registered until their leases expire. */
+ * closed, but instances are registered until their leases expire, or events were not published. */
 ARTEMIS_API enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
                                              struct artemis_problem *problem);
 
@@ -380,6 +384,80 @@ artemis_watch_filtered(struct artemis_client *client, const char *service_id,
  * callback itself, it does not wait for its end. NULL is allowed. The caller must not hold a lock
  * that the callback takes. */
 ARTEMIS_API void artemis_unwatch(struct artemis_watch *watch);
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* An event has a topic, a name of 1 to 128 characters of a-z, 0-9, '.', '_' and '-', and a payload,
+ * which is JSON. A server sends it to all who are subscribed to the topic, at every node of its
+ * cluster, and keeps nothing: who is not connected does not get it. */
+
+/* Identifies an event: a node numbers the events that it publishes. */
+struct artemis_published {
+    char node_id[256];
+    char run[24];    /* the process of the node */
+    uint64_t number; /* from 1 on, and growing, within a run */
+    const void *reserved[4];
+};
+
+/* Publishes an event, once the earlier ones of this client are published. `payload` is a JSON value
+ * in UTF-8, at most 4,096 bytes as compact JSON and 32 levels; a text needs quotes. Topics that
+ * begin with "artemis." are reserved for nodes. `published` may be NULL.
+ *
+ * An event is published at most once. It is sent to another server, or again, only if its body was
+ * not sent, or a server has answered that it has not published it (such as: over a rate limit).
+ * With timeout_ms 0 the call returns ARTEMIS_OK at once, and the client publishes in the
+ * background, for attempt_timeout_ms; a failure is in the log.
+ * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, ARTEMIS_OVER_LIMIT; ARTEMIS_REFUSED: such as, the token does
+ * not allow it; ARTEMIS_TIMED_OUT: the event was not published, and will not be. ARTEMIS_UNCERTAIN:
+ * it may have been published, or still be. */
+ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_publish(struct artemis_client *client,
+                                                                const char *topic,
+                                                                const char *payload, int timeout_ms,
+                                                                struct artemis_published *published,
+                                                                struct artemis_problem *problem);
+
+enum artemis_event_type {
+    ARTEMIS_EVENT,
+    ARTEMIS_EVENTS_LOST, /* events of the topic were lost before the next one */
+};
+
+/* Borrowed for the call. No pointer is NULL. */
+struct artemis_event {
+    enum artemis_event_type type;
+    const char *topic;
+    /* Of ARTEMIS_EVENTS_LOST: how many, when the server had to drop them for a slow client, or the
+     * client had no memory. 0: an unknown number, after a lost connection, even if there were none.
+     * The callback of the loss comes when the client is subscribed again. */
+    uint64_t lost;
+    /* Of ARTEMIS_EVENT; otherwise "" and 0. */
+    const char *payload; /* compact JSON in UTF-8 */
+    size_t payload_size;
+    const char *node_id; /* of the node that published it, its process, and its number there */
+    const char *run;
+    uint64_t number;
+    int64_t time_ms; /* ms since 1970, UTC, of the clock of that node */
+};
+
+/* Called in the client's thread; see THREADS above. */
+typedef void artemis_event_fn(const struct artemis_event *event, void *context);
+
+struct artemis_subscription;
+
+/* Calls back for each event of the topic, at most once, and in the order in which a node published
+ * them; events of different nodes have no order. After ARTEMIS_OK, no event is missed that is
+ * published at the server of this client, unless the callback learns of a loss. After a lost
+ * connection the client subscribes again, with the same server or the next one. With timeout_ms 0
+ * the call does not wait until the subscription is active. A topic may have several subscriptions.
+ * Topics that begin with "artemis." have the events of nodes (docs/CONTRACT.md).
+ * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, ARTEMIS_OVER_LIMIT, ARTEMIS_TIMED_OUT, ARTEMIS_REFUSED (such
+ * as, the token does not allow it): there is no subscription, but callbacks may have run already.
+ * If a server refuses the topic later, it is in the log, and the client asks again each minute. */
+ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_subscribe_topic(
+    struct artemis_client *client, const char *topic, artemis_event_fn *callback, void *context,
+    int timeout_ms, struct artemis_subscription **subscription, struct artemis_problem *problem);
+
+/* Ends the subscription, in the way of artemis_unwatch. */
+ARTEMIS_API void artemis_unsubscribe_topic(struct artemis_subscription *subscription);
 
 #ifdef __cplusplus
 }

@@ -39,8 +39,8 @@ static bool is_too_deep(json_t *value, unsigned depth)
 }
 
 /* Encodes the value anew. */
-static enum error take_payload(struct event_message *events, json_t *value, const char *where,
-                               char message[MESSAGE_BYTES])
+static enum error encode_payload(json_t *value, const char *where, char **out, size_t *out_size,
+                                 char message[MESSAGE_BYTES])
 {
     if (is_too_deep(value, EVENT_PAYLOAD_DEPTH_MAX)) {
         snprintf(message, MESSAGE_BYTES, "%spayload: must have at most %d levels", where,
@@ -57,9 +57,42 @@ static enum error take_payload(struct event_message *events, json_t *value, cons
         free(text);
         return ERR_BODY_TOO_LARGE;
     }
+    *out = text;
+    *out_size = size;
+    return ERR_NONE;
+}
+
+static enum error take_payload(struct event_message *events, json_t *value, const char *where,
+                               char message[MESSAGE_BYTES])
+{
+    char *text;
+    size_t size;
+    enum error error = encode_payload(value, where, &text, &size, message);
+    if (error)
+        return error;
     events->payloads[events->count] = text;
     events->items[events->count].payload = (struct slice){text, size};
     return ERR_NONE;
+}
+
+enum error event_payload_read(struct slice json, char **compact, char message[MESSAGE_BYTES])
+{
+    json_t *value = NULL;
+    size_t size;
+    char problem[MESSAGE_BYTES];
+    enum error error = json_read(json, JSON_DECODE_ANY, &value, problem);
+    if (error == ERR_NO_MEMORY)
+        return error;
+    if (error) {
+        char quoted[96];
+        text_quote(quoted, sizeof(quoted), json);
+        snprintf(message, MESSAGE_BYTES,
+                 "payload: must be JSON in UTF-8 (a text needs quotes), is %s", quoted);
+        return ERR_INVALID_FIELD;
+    }
+    error = encode_payload(value, "", compact, &size, message);
+    json_decref(value);
+    return error;
 }
 
 static enum error read_payload(struct event_message *events, const json_t *object,

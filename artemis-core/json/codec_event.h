@@ -39,6 +39,11 @@ MUST_USE enum error event_message_read_peer(struct slice body, struct event_mess
                                             char message[MESSAGE_BYTES]);
 void event_message_free(struct event_message *message); /* takes NULL */
 
+/* Reads a payload alone. *compact is freed by the caller. ERR_INVALID_FIELD (it is not JSON, or too
+ * deep), ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
+MUST_USE enum error event_payload_read(struct slice json, char **compact,
+                                       char message[MESSAGE_BYTES]);
+
 size_t event_message_count(const struct event_message *message);
 struct event_item event_message_item(const struct event_message *message, size_t index);
 /* Of a peer: the process that published the events. */

@@ -231,11 +231,18 @@ void message_pong(struct text *out)
     jw_close(&w, '}');
 }
 
-void message_error(struct text *out, const char *message)
+static void write_topic_of_client(struct json_writer *w, struct slice topic)
+{
+    if (topic.data && topic.size <= TOPIC_BYTES_MAX)
+        write_topic(w, topic);
+}
+
+void message_error(struct text *out, const char *message, struct slice topic)
 {
     struct json_writer w = begin_message(out, "error");
     jw_name(&w, "message");
     jw_string(&w, message);
+    write_topic_of_client(&w, topic);
     jw_close(&w, '}');
 }
 
@@ -253,7 +260,6 @@ void message_refused(struct text *out, enum error error, const char *message,
         jw_name(&w, "service_id");
         jw_text(&w, service_id);
     }
-    if (topic.data && topic.size <= TOPIC_BYTES_MAX)
-        write_topic(&w, topic);
+    write_topic_of_client(&w, topic);
     jw_close(&w, '}');
 }

@@ -220,7 +220,8 @@ static void on_native(struct websocket *websocket, struct slice text)
         if (!error)
             handle_native(websocket, &received, &response, message);
         if (message[0] || error)
-            message_error(&response, message[0] ? message : error_info(error)->message);
+            message_error(&response, message[0] ? message : error_info(error)->message,
+                          received.topic);
     }
     document_free(document);
     websocket_respond(websocket, &response);

@@ -12,6 +12,8 @@ static const char *const texts[] = {
     [ARTEMIS_UNKNOWN] = "not registered by this client",
     [ARTEMIS_NO_MEMORY] = "out of memory",
     [ARTEMIS_SYSTEM] = "the system refused",
+    [ARTEMIS_UNCERTAIN] = "it may have been done",
+    [ARTEMIS_OVER_LIMIT] = "over a limit of the client",
 };
 
 const char *artemis_error_text(enum artemis_error error)

@@ -92,6 +92,8 @@ static void free_client(struct artemis_client *client)
     if (client->http)
         loop_free(client);
     registrations_free(&client->shared.registrations);
+    publications_free(&client->shared.publications);
+    topic_sync_free(&client->shared.topics);
     cache_sync_free(&client->shared.sync);
     settings_free(&client->settings);
     pthread_cond_destroy(&client->changed);
@@ -113,6 +115,8 @@ enum artemis_error artemis_open(const struct artemis_options *options, struct ar
         return problem_no_memory(problem);
     init_locks(client);
     cache_sync_init(&client->shared.sync);
+    topic_sync_init(&client->shared.topics, &client->shared.sync.callbacks);
+    publications_init(&client->shared.publications);
     STAILQ_INIT(&client->loop.pushes);
     enum artemis_error error = settings_read(&client->settings, options, problem);
     if (error)
@@ -122,6 +126,7 @@ enum artemis_error artemis_open(const struct artemis_options *options, struct ar
     client->shared.sync.poll_ms = client->settings.poll_ms;
     init_servers(&client->shared.registry_servers, &client->settings);
     init_servers(&client->shared.push_servers, &client->settings);
+    init_servers(&client->shared.event_servers, &client->settings);
     if (http_create(&client->settings, &client->http)) {
         error = problem_no_memory(problem);
         goto out;
@@ -138,10 +143,29 @@ out:
     return error;
 }
 
-static bool has_no_registrations(void *context)
+/* Nothing is left to be sent. */
+static bool is_finished(void *context)
 {
     const struct artemis_client *client = context;
-    return registrations_is_empty(&client->shared.registrations);
+    return publications_is_empty(&client->shared.publications) &&
+           (client->settings.stay_registered ||
+            registrations_is_empty(&client->shared.registrations));
+}
+
+/* Under the lock: unregisters the instances, and publishes the events that wait. */
+static enum artemis_error finish(struct artemis_client *client, int timeout_ms,
+                                 struct artemis_problem *problem)
+{
+    uint64_t deadline_ms = client_clock_ms() + (uint64_t)timeout_ms;
+    if (!client->settings.stay_registered)
+        registrations_unregister_all(&client->shared.registrations, UINT64_MAX);
+    if (client_wait(client, is_finished, client, deadline_ms))
+        return ARTEMIS_OK;
+    if (!publications_is_empty(&client->shared.publications))
+        return problem_set(problem, ARTEMIS_TIMED_OUT, "%zu events were not published in %d ms",
+                           client->shared.publications.count, timeout_ms);
+    return problem_set(problem, ARTEMIS_TIMED_OUT, "not unregistered in %d ms: %s", timeout_ms,
+                       client->shared.registry_problem);
 }
 
 enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
@@ -158,13 +182,7 @@ enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
         return problem_set(problem, ARTEMIS_INVALID,
                            "artemis_close must not be called in a callback");
     }
-    if (!client->settings.stay_registered) {
-        uint64_t deadline_ms = client_clock_ms() + (uint64_t)timeout_ms;
-        registrations_unregister_all(&client->shared.registrations, UINT64_MAX);
-        if (!client_wait(client, has_no_registrations, client, deadline_ms))
-            error = problem_set(problem, ARTEMIS_TIMED_OUT, "not unregistered in %d ms: %s",
-                                timeout_ms, client->shared.registry_problem);
-    }
+    error = finish(client, timeout_ms, problem);
     client->shared.stopping = true;
     http_stop(client->http);
     http_wake(client->http);

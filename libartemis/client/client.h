@@ -2,7 +2,8 @@
  *
  * client - the parts of a client, and how a call waits for the client's thread.
  *
- * The parts that decide (registrations, cache_sync, servers) are protected by one lock. Callers and
+ * The parts that decide (registrations, cache_sync, topic_sync, publications, servers) are
+ * protected by one lock. Callers and
  * the client's thread hold it briefly: to read, to request, to apply what arrived. No I/O, no
  * parsing and no callback happens under the lock. Only the client's thread uses libcurl and the
  * push socket.
@@ -11,8 +12,10 @@
 
 #include "libartemis/base/servers.h"
 #include "libartemis/base/settings.h"
+#include "libartemis/client/publications.h"
 #include "libartemis/client/registrations.h"
 #include "libartemis/watch/cache_sync.h"
+#include "libartemis/watch/topic_sync.h"
 #include "libartemis/wire/http.h"
 #include "libartemis/wire/push_socket.h"
 
@@ -46,15 +49,18 @@ struct artemis_client {
     struct { /* under the lock */
         struct registrations registrations;
         struct cache_sync sync;
+        struct topic_sync topics;
+        struct publications publications;
         struct servers registry_servers;
         struct servers push_servers;
+        struct servers event_servers;              /* to publish at */
         bool registry_failing, push_failing;       /* the failure is in the log already */
         char registry_problem[CLIENT_PROBLEM_MAX]; /* the last one, "URL: problem"; or "" */
         char push_problem[CLIENT_PROBLEM_MAX];
         bool polling;             /* push_server has no WebSocket */
         size_t push_server;       /* the server that pushes, or is polled */
         uint64_t socket_retry_ms; /* while polling: when to try a WebSocket again */
-        const struct artemis_watch *running_watch; /* its callback runs */
+        const void *running;      /* the watch or subscription whose callback runs */
         bool thread_known;
         pthread_t loop_thread;
         bool stopping;

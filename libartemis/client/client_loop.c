@@ -63,6 +63,7 @@ void loop_turn(struct artemis_client *client, uint64_t until_ms)
     uint64_t at_ms = until_ms;
     bool may_read = client->shared.sync.callbacks.count < CALLBACKS_QUEUED;
     loop_start_registry_request(client, now_ms, &at_ms);
+    loop_start_publication(client, now_ms, &at_ms);
     loop_start_sync(client, now_ms, &at_ms);
     pthread_mutex_unlock(&client->lock);
 
@@ -98,8 +99,28 @@ static void report_registration(const struct artemis_client *client,
     client->settings.on_registration(&event, client->settings.registration_context);
 }
 
+static void report_topic_event(const struct queued_callback *callback)
+{
+    const struct artemis_subscription *subscription = callback->subscription;
+    struct artemis_event event = {
+        .type = ARTEMIS_EVENTS_LOST,
+        .topic = subscription->name,
+        .payload = "",
+        .node_id = "",
+        .run = "",
+        .lost = callback->lost,
+    };
+    if (callback->topic_event)
+        event = callback->topic_event->view;
+    subscription->callback(&event, subscription->context);
+}
+
 static void call_back(const struct artemis_client *client, const struct queued_callback *callback)
 {
+    if (callback->kind == CALLBACK_TOPIC_EVENT) {
+        report_topic_event(callback);
+        return;
+    }
     if (callback->kind == CALLBACK_LOG) {
         client->settings.log(callback->level, callback->text, client->settings.log_context);
         return;
@@ -118,6 +139,19 @@ static void call_back(const struct artemis_client *client, const struct queued_c
     callback->watch->callback(&change, callback->watch->context);
 }
 
+/* The watch or subscription of the callback; NULL: none. */
+static const void *owner_of(const struct queued_callback *callback)
+{
+    return callback->watch ? (const void *)callback->watch : callback->subscription;
+}
+
+/* False: its watch or subscription has ended. */
+static bool is_wanted(const struct queued_callback *callback)
+{
+    return (!callback->watch || callback->watch->cache) &&
+           (!callback->subscription || callback->subscription->topic);
+}
+
 /* False: callbacks are left for the next turn. */
 static bool make_callbacks(struct artemis_client *client)
 {
@@ -126,13 +160,13 @@ static bool make_callbacks(struct artemis_client *client)
     pthread_mutex_lock(&client->lock);
     while (!client->shared.stopping && client_clock_ms() < end_ms &&
            (callback = callback_queue_take(&client->shared.sync.callbacks))) {
-        bool is_wanted = !callback->watch || callback->watch->cache;
-        client->shared.running_watch = callback->watch;
+        bool wanted = is_wanted(callback);
+        client->shared.running = owner_of(callback);
         pthread_mutex_unlock(&client->lock);
-        if (is_wanted)
+        if (wanted)
             call_back(client, callback);
         pthread_mutex_lock(&client->lock);
-        client->shared.running_watch = NULL;
+        client->shared.running = NULL;
         queued_callback_free(callback);
         pthread_cond_broadcast(&client->changed);
     }

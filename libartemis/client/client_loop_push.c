@@ -24,6 +24,7 @@ static void push_failed(struct artemis_client *client, size_t server, uint64_t r
     client->shared.push_failing = true;
     client->shared.polling = false;
     cache_sync_disconnected(&client->shared.sync);
+    topic_sync_disconnected(&client->shared.topics);
 }
 
 static void push_connected(struct artemis_client *client, size_t server, bool polls)
@@ -39,6 +40,7 @@ static void push_connected(struct artemis_client *client, size_t server, bool po
              polls ? "polling %s, which has no WebSocket" : "receiving changes from %s",
              loop_url(client, server));
     cache_sync_connected(&client->shared.sync, polls, client_clock_ms());
+    topic_sync_connected(&client->shared.topics, polls);
 }
 
 void loop_drop_socket(struct artemis_client *client)
@@ -118,6 +120,7 @@ static void apply_pushes(struct artemis_client *client)
             loop_log(client, ARTEMIS_LOG_WARNING, "%s: %s", url, push->message.message);
         client->loop.limit_logged |= is_limited;
         log_skipped(client, url, push->message.skipped);
+        topic_sync_push(&client->shared.topics, &push->message, client_clock_ms());
         cache_sync_push(&client->shared.sync, &push->message, client_clock_ms(),
                         client_clock_wall_ms());
         free(push);
@@ -141,7 +144,7 @@ void loop_apply_socket(struct artemis_client *client, enum push_state state)
     client->loop.push_lost = false;
 }
 
-/* --- service caches --------------------------------------------------------------------------- */
+/* --- service caches and topics ---------------------------------------------------------------- */
 
 static bool perform(struct artemis_client *client, struct sync_action *action)
 {
@@ -154,11 +157,31 @@ static bool perform(struct artemis_client *client, struct sync_action *action)
     return loop_start_fetch(client, action);
 }
 
+static void start_topics(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms)
+{
+    struct text message;
+    uint64_t next_ms = UINT64_MAX;
+    while (topic_sync_next(&client->shared.topics, now_ms, &message, &next_ms)) {
+        bool is_sent =
+            !text_failed(&message) &&
+            !push_socket_send(client->loop.socket, (struct slice){message.data, message.size});
+        text_free(&message);
+        if (is_sent)
+            continue;
+        push_failed(client, client->shared.push_server, 0, "out of memory");
+        loop_drop_socket(client);
+    }
+    if (next_ms < *at_ms)
+        *at_ms = next_ms;
+}
+
 void loop_start_sync(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms)
 {
     struct sync_action action;
     uint64_t next_ms = UINT64_MAX;
-    if (!LIST_EMPTY(&client->shared.sync.caches) && !client->loop.socket)
+    bool is_needed =
+        !LIST_EMPTY(&client->shared.sync.caches) || !LIST_EMPTY(&client->shared.topics.topics);
+    if (is_needed && !client->loop.socket)
         open_socket(client, now_ms, at_ms);
     while (cache_sync_next(&client->shared.sync, now_ms, &action, &next_ms)) {
         bool performed = perform(client, &action);
@@ -171,6 +194,7 @@ void loop_start_sync(struct artemis_client *client, uint64_t now_ms, uint64_t *a
     }
     if (next_ms < *at_ms)
         *at_ms = next_ms;
+    start_topics(client, now_ms, at_ms);
 }
 
 void loop_apply_fetch(struct artemis_client *client, struct http_call *call, uint64_t now_ms)

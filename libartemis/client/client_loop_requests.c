@@ -26,8 +26,7 @@ static enum error read_body(void *context, struct slice piece)
     return wire_reader_feed(&call_context->reader, piece);
 }
 
-/* Creates both or neither. */
-static bool create_call(struct http_call **call, struct call_context **context)
+bool loop_create_call(struct http_call **call, struct call_context **context)
 {
     *call = calloc(1, sizeof **call);
     *context = calloc(1, sizeof **context);
@@ -38,6 +37,15 @@ static bool create_call(struct http_call **call, struct call_context **context)
     }
     free(*call);
     free(*context);
+    return false;
+}
+
+bool loop_start_call(struct artemis_client *client, struct http_call *call)
+{
+    if (!http_start(client->http, call))
+        return true;
+    free_context(call->context);
+    http_call_free(call);
     return false;
 }
 
@@ -59,17 +67,13 @@ static bool send_registry_request(struct artemis_client *client, size_t server,
 {
     struct http_call *call;
     struct call_context *context;
-    if (!create_call(&call, &context))
+    if (!loop_create_call(&call, &context))
         return false;
     call->server = server;
     write_request(request, call);
     context->request = *request;
     wire_reader_start_result(&context->reader, &context->result);
-    if (!http_start(client->http, call))
-        return true;
-    http_call_free(call);
-    free(context);
-    return false;
+    return loop_start_call(client, call);
 }
 
 void loop_start_registry_request(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms)
@@ -96,21 +100,17 @@ bool loop_start_fetch(struct artemis_client *client, struct sync_action *action)
 {
     struct http_call *call;
     struct call_context *context;
-    if (!create_call(&call, &context))
+    if (!loop_create_call(&call, &context))
         return false;
     call->server = client->shared.push_server;
     call->path = action->path;
     action->path = (struct text){0};
     snprintf(call->if_none_match, sizeof call->if_none_match, "%s", action->etag);
-    context->is_fetch = true;
+    context->kind = CALL_FETCH;
     context->generation = action->generation;
     memcpy(context->id, action->id, sizeof context->id);
     wire_reader_start_instances(&context->reader, &context->instances);
-    if (!http_start(client->http, call))
-        return true;
-    http_call_free(call);
-    free(context);
-    return false;
+    return loop_start_call(client, call);
 }
 
 /* --- responses -------------------------------------------------------------------------------- */
@@ -133,13 +133,14 @@ static void finish_response(struct http_call *call)
 {
     struct call_context *context = call->context;
     const struct wire_result *result =
-        context->is_fetch ? &context->instances.result : &context->result;
+        context->kind == CALL_FETCH ? &context->instances.result : &context->result;
     context->unchanged = call->answered && call->status == 304;
     if (context->unchanged)
         return;
     enum error error = call->body_error;
     if (!error && call->answered)
         error = wire_reader_end(&context->reader);
+    context->readable = call->answered && !error;
     context->failed = !call->answered || error || call->status >= 500 || call->status == 429 ||
                       call->status == 408;
     if (!call->answered)
@@ -237,15 +238,17 @@ static void apply_registry_response(struct artemis_client *client, struct http_c
 
 void loop_apply_calls(struct artemis_client *client, struct http_calls *calls)
 {
+    static void (*const apply[])(struct artemis_client *, struct http_call *, uint64_t) = {
+        [CALL_REGISTRY] = apply_registry_response,
+        [CALL_FETCH] = loop_apply_fetch,
+        [CALL_PUBLISH] = loop_apply_publication,
+    };
     uint64_t now_ms = client_clock_ms();
     struct http_call *call;
     while ((call = TAILQ_FIRST(calls))) {
         struct call_context *context = call->context;
         TAILQ_REMOVE(calls, call, link);
-        if (context->is_fetch)
-            loop_apply_fetch(client, call, now_ms);
-        else
-            apply_registry_response(client, call, now_ms);
+        apply[context->kind](client, call, now_ms);
         free_context(context);
         http_call_free(call);
     }
@@ -257,7 +260,7 @@ void loop_cancel_calls(struct artemis_client *client)
     http_cancel_all(client->http);
     while ((call = http_take(client->http))) {
         struct call_context *context = call->context;
-        if (!context->is_fetch)
+        if (context->kind == CALL_REGISTRY)
             registrations_failed(&client->shared.registrations, &context->request, "",
                                  &(struct registry_report){0});
         free_context(context);

@@ -161,7 +161,7 @@ static enum artemis_error begin_watch(struct artemis_client *client, const char 
 static bool is_not_running(void *context)
 {
     const struct artemis_watch *watch = context;
-    return watch->client->shared.running_watch != watch;
+    return watch->client->shared.running != watch;
 }
 
 /* Under the lock: ends the watch, and releases the caller's reference. */

@@ -71,6 +71,22 @@ enum error callback_queue_add_event(struct callback_queue *queue,
     return ERR_NONE;
 }
 
+enum error callback_queue_add_topic_event(struct callback_queue *queue,
+                                          struct artemis_subscription *subscription,
+                                          struct shared_event *event, uint64_t lost)
+{
+    struct queued_callback *item = calloc(1, sizeof *item);
+    if (!item)
+        return ERR_NO_MEMORY;
+    subscription->refs++;
+    item->kind = CALLBACK_TOPIC_EVENT;
+    item->subscription = subscription;
+    item->topic_event = event ? shared_event_ref(event) : NULL;
+    item->lost = lost;
+    add(queue, item);
+    return ERR_NONE;
+}
+
 struct queued_callback *callback_queue_mark(const struct callback_queue *queue)
 {
     return TAILQ_LAST(&queue->list, callback_list);
@@ -98,6 +114,8 @@ void queued_callback_free(struct queued_callback *item)
     shared_instance_unref(item->before);
     shared_instance_unref(item->now);
     watch_unref(item->watch);
+    shared_event_unref(item->topic_event);
+    subscription_unref(item->subscription);
     free(item);
 }
 
@@ -107,4 +125,10 @@ void watch_unref(struct artemis_watch *watch)
         return;
     free(watch->filter_texts);
     free(watch);
+}
+
+void subscription_unref(struct artemis_subscription *subscription)
+{
+    if (subscription && --subscription->refs == 0)
+        free(subscription);
 }

@@ -2,14 +2,15 @@
  *
  * callback_queue - callbacks that the client's thread will make, in order, when it holds no lock.
  *
- * Changes for watches, lines for the log and events of registrations share one queue, so callers
- * get them in the order in which they happened. An operation that fails half-way removes what it
- * queued: it takes a mark first (callback_queue_mark) and calls callback_queue_rewind. Pure; one
- * thread at a time.
+ * Changes for watches, events of topics, lines for the log and events of registrations share one
+ * queue, so callers get them in the order in which they happened. An operation that fails half-way
+ * removes what it queued: it takes a mark first (callback_queue_mark) and calls
+ * callback_queue_rewind. Pure; one thread at a time.
  */
 #pragma once
 
 #include "artemis-core/model/instance_filter.h"
+#include "artemis-core/model/topic_name.h"
 #include "libartemis/wire/wire.h"
 
 #include <sys/queue.h>
@@ -28,7 +29,21 @@ struct artemis_watch {
     unsigned refs;      /* of the caller, the service cache, and each queued callback */
 };
 
-enum callback_kind { CALLBACK_CHANGE, CALLBACK_LOG, CALLBACK_REGISTRATION };
+/* What artemis_subscribe_topic returns. */
+struct artemis_subscription {
+    LIST_ENTRY(artemis_subscription) link; /* in its topic */
+    struct artemis_client *client;
+    struct event_topic *topic; /* NULL after the subscription has ended: no more callbacks */
+    artemis_event_fn *callback;
+    void *context;
+    char name[TOPIC_BYTES_MAX + 1];
+    bool is_active;      /* a server has confirmed it at least once */
+    uint64_t lost;       /* events whose loss is not queued yet */
+    bool is_interrupted; /* the same, for an unknown number */
+    unsigned refs;       /* of the caller, the topic, and each queued callback */
+};
+
+enum callback_kind { CALLBACK_CHANGE, CALLBACK_LOG, CALLBACK_REGISTRATION, CALLBACK_TOPIC_EVENT };
 
 struct queued_callback {
     TAILQ_ENTRY(queued_callback) link;
@@ -40,7 +55,10 @@ struct queued_callback {
     int64_t time_ms;
     enum artemis_log_level level;
     enum artemis_registration_state state;
-    const char *server; /* of an event: borrowed */
+    const char *server;                        /* of an event: borrowed */
+    struct artemis_subscription *subscription; /* of an event of a topic: a reference */
+    struct shared_event *topic_event;          /* a reference; NULL: events were lost */
+    uint64_t lost;                             /* their number; 0: unknown */
     char reason[WIRE_WORD_MAX];
     char text[]; /* the line of the log, or the message of an event */
 };
@@ -70,6 +88,11 @@ MUST_USE enum error callback_queue_add_event(struct callback_queue *queue,
                                              const struct artemis_registration_event *event,
                                              struct shared_instance *instance);
 
+/* `event` NULL: `lost` events were lost; 0: an unknown number. ERR_NO_MEMORY. */
+MUST_USE enum error callback_queue_add_topic_event(struct callback_queue *queue,
+                                                   struct artemis_subscription *subscription,
+                                                   struct shared_event *event, uint64_t lost);
+
 /* The last callback; NULL if the queue is empty. */
 struct queued_callback *callback_queue_mark(const struct callback_queue *queue);
 /* Removes all callbacks that were added after `mark`. */
@@ -79,5 +102,6 @@ void callback_queue_rewind(struct callback_queue *queue, struct queued_callback 
 struct queued_callback *callback_queue_take(struct callback_queue *queue);
 void queued_callback_free(struct queued_callback *item);
 
-/* Releases a reference; takes NULL. */
+/* Release a reference; take NULL. */
 void watch_unref(struct artemis_watch *watch);
+void subscription_unref(struct artemis_subscription *subscription);

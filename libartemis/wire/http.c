@@ -182,6 +182,42 @@ static bool set_headers(struct http_call *call, const struct settings *settings)
     return added;
 }
 
+static size_t on_send(char *to, size_t one, size_t count, void *context)
+{
+    struct http_call *call = context;
+    size_t size = one * count;
+    size_t left = call->body.size - call->sent_bytes;
+    if (call->sent_bytes == 0 && !call->may_send(call->context))
+        return CURL_READFUNC_ABORT;
+    size = size < left ? size : left;
+    memcpy(to, call->body.data + call->sent_bytes, size);
+    call->sent_bytes += size;
+    return size;
+}
+
+/* libcurl wants to send the body again. */
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    (void)context;
+    (void)offset;
+    (void)origin;
+    return CURL_SEEKFUNC_FAIL;
+}
+
+static void set_body(struct http_call *call)
+{
+    CURL *easy = call->easy;
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+    if (!call->may_send) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.data);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_READDATA, call);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+}
+
 /* libcurl borrows body, headers and buffers until the call ends. */
 static void set_options(struct http_call *call, const struct settings *settings)
 {
@@ -194,8 +230,7 @@ static void set_options(struct http_call *call, const struct settings *settings)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     if (call->body.size > 0) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.data);
+        set_body(call);
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, attempt_ms);
         return;
     }

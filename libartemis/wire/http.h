@@ -31,6 +31,10 @@ enum {
 /* The next piece of a response body, decoded; borrowed for the call. An error ends the call. */
 typedef enum error http_body(void *context, struct slice piece);
 
+/* Called before the first byte of the body is sent. False: it must not be sent any more; the call
+ * ends without a response. */
+typedef bool http_may_send(void *context);
+
 struct http;
 
 /* Allocated and zeroed by the caller, who owns it except from http_start to http_take. */
@@ -41,7 +45,10 @@ struct http_call {
     struct text body; /* of a POST; empty: GET */
     char if_none_match[HTTP_ETAG_MAX];
     http_body *on_body;
-    void *context; /* of the caller, and of on_body */
+    /* NULL: libcurl may send the body again, when a connection that it reuses is closed. Otherwise
+     * the body is sent at most once: the call ends with a problem instead. */
+    http_may_send *may_send;
+    void *context; /* of the caller, of on_body and of may_send */
 
     /* The response. */
     bool answered;         /* there is one; its body may have ended early */
@@ -55,6 +62,7 @@ struct http_call {
     struct http *http;
     CURL *easy;
     struct curl_slist *headers;
+    size_t sent_bytes;               /* of the body, with may_send */
     size_t header_bytes, body_bytes; /* received, decoded */
     bool paused;                     /* until the next http_run */
     char detail[CURL_ERROR_SIZE];

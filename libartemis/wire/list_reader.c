@@ -53,8 +53,11 @@ static size_t read_string(struct list_reader *reader, const char *at, const char
 
 /* --- brackets --------------------------------------------------------------------------------- */
 
-static bool is_list_name(const struct list_reader *reader)
+/* Whether the array that is opened is a list. */
+static bool opens_list(const struct list_reader *reader)
 {
+    if (reader->only_top && reader->depth != 1)
+        return false;
     struct slice name = {reader->name, reader->name_size};
     for (const char *const *list = reader->lists; *list; list++)
         if (slice_equal(name, slice_of(*list)))
@@ -73,10 +76,12 @@ static enum error open_bracket(struct list_reader *reader, char bracket)
         return ERR_INVALID_JSON;
     enum error error = copy(reader, (struct slice){&bracket, 1});
     reader->open[reader->depth] = bracket;
-    reader->is_list[reader->depth] = bracket == '[' && is_list_name(reader);
+    bool is_list = bracket == '[' && opens_list(reader);
+    reader->is_list[reader->depth] = is_list;
     reader->depth++;
     reader->name_size = 0;
-    if (bracket == '[' && reader->array_depth == 0)
+    bool is_dropped = is_list || (bracket == '[' && !reader->only_top);
+    if (is_dropped && reader->array_depth == 0)
         reader->array_depth = reader->depth;
     return error;
 }

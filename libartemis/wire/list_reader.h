@@ -5,8 +5,9 @@
  *
  * A document of any length therefore needs the memory of one list item and of the rest, both of
  * which have limits. The rest is the document without the content of its arrays:
- * {"version":7,"service":{"instances":[]}}. The reader finds where items begin and end; the caller
- * parses them, and the rest, which proves that they are valid JSON.
+ * {"version":7,"service":{"instances":[]}}. With `only_top`, the lists are members of the document
+ * itself, and the rest has the content of all other arrays. The reader finds where items begin and
+ * end; the caller parses them, and the rest, which proves that they are valid JSON.
  *
  * Pure; one thread at a time. Zero-initialize, then set `lists`, `on_item` and `context`.
  */
@@ -18,7 +19,7 @@
 enum {
     LIST_READER_ITEM_BYTES_MAX = 256 * 1024,
     LIST_READER_REST_BYTES_MAX = 64 * 1024,
-    LIST_READER_DEPTH_MAX = 32, /* outside of items */
+    LIST_READER_DEPTH_MAX = 40, /* outside of items; the payload of an event has 32 */
     LIST_READER_NAME_BYTES = 32,
 };
 
@@ -27,13 +28,14 @@ typedef enum error list_reader_item(void *context, struct slice item);
 
 struct list_reader {
     const char *const *lists; /* member names of the arrays; ends with NULL */
+    bool only_top;
     list_reader_item *on_item;
     void *context;
 
     size_t depth; /* open brackets */
     char open[LIST_READER_DEPTH_MAX];
     bool is_list[LIST_READER_DEPTH_MAX];
-    size_t array_depth; /* of the outermost open array; 0: none */
+    size_t array_depth; /* of the outermost open array without content in the rest; 0: none */
     size_t item_depth;  /* brackets inside the current item; 0: no item */
     bool in_string, escaped;
     char name[LIST_READER_NAME_BYTES]; /* the last string outside of items */

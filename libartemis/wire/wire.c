@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/wire/wire.h"
 
+#include "libartemis/wire/wire_internal.h"
+
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
 
@@ -140,23 +142,25 @@ void wire_write_fetch_path(struct text *out, const char *service_id, uint64_t re
 
 static enum error parse(struct slice body, json_t **root)
 {
-    json_error_t problem;
-    *root = json_loadb(body.data ? body.data : "", body.size, 0, &problem);
-    if (json_is_object(*root))
+    char message[MESSAGE_BYTES];
+    *root = NULL;
+    enum error error = json_read(body.data ? body : SLICE(""), 0, root, message);
+    if (!error && !json_is_object(*root))
+        error = ERR_INVALID_JSON;
+    if (!error)
         return ERR_NONE;
-    bool no_memory = !*root && json_error_code(&problem) == json_error_out_of_memory;
     json_decref(*root);
-    return no_memory ? ERR_NO_MEMORY : ERR_INVALID_JSON;
+    *root = NULL;
+    return error;
 }
 
-/* A member that is a string; otherwise "". */
-static const char *text_of(const json_t *object, const char *name)
+const char *wire_text_of(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
 }
 
-static uint64_t number_of(const json_t *object, const char *name)
+uint64_t wire_number_of(const json_t *object, const char *name)
 {
     json_int_t number = json_integer_value(json_object_get(object, name));
     return number > 0 ? (uint64_t)number : 0;
@@ -223,8 +227,7 @@ static enum error read_fast_instance(const struct fast_record *fast, struct shar
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-/* "2026-02-14T08:00:00.123Z" in ms since 1970; 0 for other text. */
-static int64_t read_time(const char *text)
+int64_t wire_read_time(const char *text)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -257,7 +260,7 @@ static bool read_change_type(const char *word, const char *time, struct push_cha
     if (i == sizeof change_words / sizeof *change_words)
         return false;
     change->type = change_words[i].type;
-    change->time_ms = read_time(time);
+    change->time_ms = wire_read_time(time);
     return true;
 }
 
@@ -275,8 +278,8 @@ static enum error read_tree(json_t *root, struct item *out)
     out->is_change = json_object_get(root, "change_type") != NULL;
     if (!out->is_change)
         return read_instance(root, &out->change.instance);
-    out->is_known =
-        read_change_type(text_of(root, "change_type"), text_of(root, "change_time"), &out->change);
+    out->is_known = read_change_type(wire_text_of(root, "change_type"),
+                                     wire_text_of(root, "change_time"), &out->change);
     if (!out->is_known || out->change.type == CHANGE_RELOAD)
         return ERR_NONE;
     return read_instance(json_object_get(root, "instance"), &out->change.instance);
@@ -348,9 +351,9 @@ static bool read_failure(const json_t *item, struct wire_failure *failure)
     if (!json_is_object(item) || item_key_parts(item, &names, parts, &problem) ||
         instance_key_make(parts, &failure->key, &problem))
         return false;
-    failure->stored_revision = number_of(item, "stored_revision");
-    copy_text(failure->reason, sizeof failure->reason, text_of(item, "reason"));
-    copy_text(failure->message, sizeof failure->message, text_of(item, "error_message"));
+    failure->stored_revision = wire_number_of(item, "stored_revision");
+    copy_text(failure->reason, sizeof failure->reason, wire_text_of(item, "reason"));
+    copy_text(failure->message, sizeof failure->message, wire_text_of(item, "error_message"));
     return true;
 }
 
@@ -382,10 +385,10 @@ static enum error read_status(const json_t *root, struct wire_result *result)
         status = json_object_get(root, "responseStatus");
     if (!json_is_object(status))
         return ERR_INVALID_JSON;
-    const char *code = text_of(status, camel ? "errorCode" : "error_code");
-    const char *message = text_of(status, camel ? "errorMessage" : "error_message");
+    const char *code = wire_text_of(status, camel ? "errorCode" : "error_code");
+    const char *message = wire_text_of(status, camel ? "errorMessage" : "error_message");
     result->done = strcmp(code, "success") == 0;
-    copy_text(result->reason, sizeof result->reason, text_of(status, "reason"));
+    copy_text(result->reason, sizeof result->reason, wire_text_of(status, "reason"));
     copy_text(result->message, sizeof result->message, message);
     return ERR_NONE;
 }
@@ -443,6 +446,13 @@ void wire_reader_start_result(struct wire_reader *reader, struct wire_result *re
         .lists = {.lists = lists, .on_item = on_failure, .context = result}, .result = result};
 }
 
+void wire_reader_start_published(struct wire_reader *reader, struct wire_result *result,
+                                 struct artemis_published *published)
+{
+    wire_reader_start_result(reader, result);
+    reader->published = published;
+}
+
 void wire_reader_start_instances(struct wire_reader *reader, struct wire_instances *instances)
 {
     static const char *const lists[] = {"instances", "changes", NULL};
@@ -468,9 +478,11 @@ enum error wire_reader_end(struct wire_reader *reader)
     if (!error)
         error = read_status(root, reader->result);
     if (!error && reader->instances) {
-        reader->instances->revision = number_of(root, "version");
+        reader->instances->revision = wire_number_of(root, "version");
         reader->instances->is_delta = json_is_array(json_object_get(root, "changes"));
     }
+    if (!error && reader->published)
+        wire_read_published(root, reader->published);
     json_decref(root);
     return error;
 }
@@ -492,15 +504,20 @@ static enum error on_change(void *context, struct slice text)
                  : append_change(&item, &message->changes, &message->count, &message->skipped);
 }
 
-/* Keeps the JSON value as it is: it is only sent back. A value that is too long is ignored. */
-static void read_epoch(const json_t *epoch, char out[WIRE_EPOCH_MAX])
+/* Keeps the JSON value as it is: it is only sent back. A value that is too long is ignored.
+ * ERR_NO_MEMORY. */
+static enum error read_epoch(const json_t *epoch, char out[WIRE_EPOCH_MAX])
 {
     out[0] = '\0';
-    char *dump =
-        epoch && !json_is_null(epoch) ? json_dumps(epoch, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    if (dump && strlen(dump) < WIRE_EPOCH_MAX)
+    if (!epoch || json_is_null(epoch))
+        return ERR_NONE;
+    char *dump = json_dumps(epoch, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (!dump)
+        return ERR_NO_MEMORY;
+    if (strlen(dump) < WIRE_EPOCH_MAX)
         copy_text(out, WIRE_EPOCH_MAX, dump);
     free(dump);
+    return ERR_NONE;
 }
 
 static enum push_type type_of(const char *word)
@@ -511,7 +528,10 @@ static enum push_type type_of(const char *word)
     } types[] = {{"subscribed", PUSH_SUBSCRIBED},
                  {"service_change", PUSH_CHANGE},
                  {"pong", PUSH_PONG},
-                 {"error", PUSH_ERROR}};
+                 {"error", PUSH_ERROR},
+                 {"subscribed_topic", PUSH_SUBSCRIBED_TOPIC},
+                 {"event", PUSH_EVENT},
+                 {"events_lost", PUSH_EVENTS_LOST}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(types[i].word, word) == 0)
             return types[i].type;
@@ -520,19 +540,18 @@ static enum push_type type_of(const char *word)
 
 static void read_push_rest(const json_t *root, struct push_message *message)
 {
-    message->type = type_of(text_of(root, "type"));
-    message->revision = number_of(root, "version");
+    message->type = type_of(wire_text_of(root, "type"));
+    message->revision = wire_number_of(root, "version");
     message->incomplete = json_is_false(json_object_get(root, "complete"));
-    read_epoch(json_object_get(root, "run"), message->epoch);
-    copy_text(message->message, sizeof message->message, text_of(root, "message"));
-    const char *reason = text_of(root, "reason");
+    copy_text(message->message, sizeof message->message, wire_text_of(root, "message"));
+    const char *reason = wire_text_of(root, "reason");
     message->limited =
         strcmp(reason, "over-limit") == 0 || strcmp(reason, "over-client-limit") == 0;
 
     struct field_problem problem;
     size_t size = 0;
     char id[ID_BYTES_MAX];
-    if (service_id_canonical(slice_of(text_of(root, "service_id")), id, &size, &problem))
+    if (service_id_canonical(slice_of(wire_text_of(root, "service_id")), id, &size, &problem))
         return;
     memcpy(message->service_id, id, size);
     message->service_id[size] = '\0';
@@ -541,7 +560,8 @@ static void read_push_rest(const json_t *root, struct push_message *message)
 enum error wire_read_push(struct slice body, struct push_message *message)
 {
     static const char *const lists[] = {"changes", NULL};
-    struct list_reader reader = {.lists = lists, .on_item = on_change, .context = message};
+    struct list_reader reader = {
+        .lists = lists, .only_top = true, .on_item = on_change, .context = message};
     struct slice rest;
     json_t *root = NULL;
     *message = (struct push_message){0};
@@ -550,8 +570,12 @@ enum error wire_read_push(struct slice body, struct push_message *message)
         error = list_reader_end(&reader, &rest);
     if (!error)
         error = parse(rest, &root);
-    if (!error)
+    if (!error) {
         read_push_rest(root, message);
+        error = read_epoch(json_object_get(root, "run"), message->epoch);
+    }
+    if (!error)
+        error = wire_read_topic_message(root, message);
     json_decref(root);
     list_reader_free(&reader);
     if (error)
@@ -564,5 +588,6 @@ void wire_free_push(struct push_message *message)
     for (size_t i = 0; i < message->count; i++)
         shared_instance_unref(message->changes[i].instance);
     free(message->changes);
+    shared_event_unref(message->event);
     *message = (struct push_message){0};
 }

@@ -8,10 +8,12 @@
  */
 #pragma once
 
+#include "libartemis/base/shared_event.h"
 #include "libartemis/base/shared_instance.h"
 #include "libartemis/wire/list_reader.h"
 
 #include "artemis-core/json/codec.h"
+#include "artemis-core/model/topic_name.h"
 
 enum {
     WIRE_EPOCH_MAX = 80,
@@ -33,6 +35,12 @@ void wire_write_keys(struct text *out, struct instance *const *instances, size_t
 void wire_write_subscribe(struct text *out, const char *service_id, uint64_t revision,
                           const char *epoch);
 void wire_write_unsubscribe(struct text *out, const char *service_id);
+
+/* Appends {"topic","payload"}, the body of a publication; the payload is JSON. Check text_failed.
+ */
+void wire_write_event(struct text *out, const char *topic, struct slice payload);
+/* Appends a message that subscribes to a topic of events, or unsubscribes. Check text_failed. */
+void wire_write_topic(struct text *out, const char *topic, bool subscribes);
 
 /* Appends the path of the state of a service (or of "*"), or of the changes of a service after a
  * revision of `epoch`. `epoch` "": the state. An older server sends the state in any case. Check
@@ -86,11 +94,14 @@ void wire_free_instances(struct wire_instances *instances);
 struct wire_reader {
     struct list_reader lists;
     struct wire_result *result;
-    struct wire_instances *instances; /* NULL: not a fetch */
+    struct wire_instances *instances;    /* NULL: not a fetch */
+    struct artemis_published *published; /* NULL: not a publication */
 };
 
 /* Zeroes *result or *instances, which the reader fills. The caller frees them, after errors too. */
 void wire_reader_start_result(struct wire_reader *reader, struct wire_result *result);
+void wire_reader_start_published(struct wire_reader *reader, struct wire_result *result,
+                                 struct artemis_published *published);
 void wire_reader_start_instances(struct wire_reader *reader, struct wire_instances *instances);
 /* ERR_INVALID_JSON: not a response of an Artemis server. ERR_TOO_MANY_ITEMS, ERR_BODY_TOO_LARGE:
  * over a limit. ERR_NO_MEMORY. */
@@ -101,7 +112,16 @@ void wire_reader_free(struct wire_reader *reader);
 
 /* --- pushes ----------------------------------------------------------------------------------- */
 
-enum push_type { PUSH_OTHER, PUSH_SUBSCRIBED, PUSH_PONG, PUSH_ERROR, PUSH_CHANGE };
+enum push_type {
+    PUSH_OTHER,
+    PUSH_SUBSCRIBED,
+    PUSH_PONG,
+    PUSH_ERROR,
+    PUSH_CHANGE,
+    PUSH_SUBSCRIBED_TOPIC,
+    PUSH_EVENT,
+    PUSH_EVENTS_LOST,
+};
 
 struct push_message {
     enum push_type type;
@@ -111,9 +131,12 @@ struct push_message {
     bool incomplete;                   /* of a reload: the changes are not the complete state */
     struct push_change *changes;
     size_t count;
-    size_t skipped;                 /* invalid changes */
-    char message[WIRE_MESSAGE_MAX]; /* of an error */
-    bool limited;                   /* an error: a rate limit refuses a message for now */
+    size_t skipped;                  /* invalid changes */
+    char message[WIRE_MESSAGE_MAX];  /* of an error */
+    bool limited;                    /* an error: a rate limit refuses a message for now */
+    char topic[TOPIC_BYTES_MAX + 1]; /* of events; "" if absent or invalid */
+    struct shared_event *event;      /* a reference; NULL: absent or invalid */
+    uint64_t lost;                   /* number of events */
 };
 
 /* ERR_INVALID_JSON; ERR_BODY_TOO_LARGE: a change is too large; ERR_NO_MEMORY. */

@@ -210,8 +210,10 @@ static void responses_are_those_of_the_contract(void **state)
     check(&text, "{'type':'unsubscribed','service_id':'*'}");
     message_pong(&text);
     check(&text, "{'type':'pong'}");
-    message_error(&text, "type: is \"x\"\n");
+    message_error(&text, "type: is \"x\"\n", (struct slice){0});
     check(&text, "{'type':'error','message':'type: is \\\"x\\\"\\n'}");
+    message_error(&text, "topic: no", SLICE("t"));
+    check(&text, "{'type':'error','message':'topic: no','topic':'t'}");
 }
 
 /* --- without memory --------------------------------------------------------------------------- */
@@ -226,7 +228,7 @@ static void write_all(struct text *out, const struct instance *instance)
     message_subscribed(out, SLICE("s"), 1, "run");
     message_unsubscribed(out, SLICE("s"));
     message_pong(out);
-    message_error(out, "message");
+    message_error(out, "message", SLICE("t"));
 }
 
 static void failed_allocation_shows_in_the_text(void **state)
