@@ -21,7 +21,14 @@ static bool is_newer(const struct block *a, const struct block *b)
 {
     if (a->clock_ms != b->clock_ms)
         return a->clock_ms > b->clock_ms;
-    return strcmp(a->origin, b->origin) > 0;
+    int order = strcmp(a->origin, b->origin);
+    if (order == 0)
+        order = (int)a->is_blocked - (int)b->is_blocked;
+    if (order == 0)
+        order = strcmp(a->by, b->by);
+    if (order == 0)
+        order = strcmp(a->reason, b->reason);
+    return order > 0;
 }
 
 /* Whether `a` is dropped before `b` when the list is full. */

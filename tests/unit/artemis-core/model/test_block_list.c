@@ -64,6 +64,25 @@ static void lists_that_are_merged_in_any_order_are_equal(void **state)
     assert_null(block_list_merge(&forward, &backward, UINT64_MAX));
 }
 
+static void versions_with_equal_stamps_become_equal_too(void **state)
+{
+    (void)state;
+    struct block versions[4];
+    for (int i = 0; i < 4; i++) {
+        versions[i] = make("n3", "", i > 0, 10, "n1");
+        snprintf(versions[i].by, sizeof(versions[i].by), "%s", i > 1 ? "bob" : "ada");
+        snprintf(versions[i].reason, sizeof(versions[i].reason), "%s", i > 2 ? "b" : "a");
+    }
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < 4; j++) {
+            struct block_list list = {0};
+            assert_true(block_list_put(&list, &versions[i]));
+            assert_int_equal(block_list_put(&list, &versions[j]), j > i);
+            assert_memory_equal(&list.items[0], &versions[i > j ? i : j], sizeof(struct block));
+        }
+    }
+}
+
 static void merge_returns_the_newest_change_and_leaves_out_future_ones(void **state)
 {
     (void)state;
@@ -171,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_order_wins),
         cmocka_unit_test(lists_that_are_merged_in_any_order_are_equal),
+        cmocka_unit_test(versions_with_equal_stamps_become_equal_too),
         cmocka_unit_test(merge_returns_the_newest_change_and_leaves_out_future_ones),
         cmocka_unit_test(node_is_found_by_id_and_by_address),
         cmocka_unit_test(order_is_later_than_the_one_before_also_with_a_clock_that_is_behind),
