@@ -83,6 +83,7 @@ EXAMPLE_BIN := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard examples/*.c)))
 TEST_LIB_SRC := $(call sources,tests/support)
 UNIT_SRC     := $(sort $(shell find tests/unit -name 'test_*.c'))
 E2E_SRC      := $(sort $(shell find tests/e2e -name 'test_*.c'))
+# They take longest, so they start first.
 E2E_SCRIPTS  := $(sort $(shell find tests/e2e -name 'test_*.sh'))
 UNIT_BIN     := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 E2E_BIN      := $(patsubst %.c,$(OUT)/%,$(E2E_SRC))
@@ -125,7 +126,7 @@ unit: $(UNIT_BIN) $(REPLAY_BIN) ## run the unit tests (ONLY=shard for those with
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) $(DEMO_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
-	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_BIN) $(E2E_SCRIPTS))
+	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_SCRIPTS) $(E2E_BIN))
 
 lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh

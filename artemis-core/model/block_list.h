@@ -3,11 +3,11 @@
  * block_list - the nodes that operators have blocked: a small set of which every node has a copy.
  *
  * An entry names a node by its id, its address for peers, or both, and says whether it is blocked.
- * Of two versions of an entry the one with the higher stamp stays (clock_ms, then origin). A peer can
- * send other contents with an equal stamp: then the blocked version stays, then the one with the
- * higher texts. So lists that are merged in any order become equal. An entry that was unblocked
- * stays as such: an older copy of it must not return. With more than BLOCKS_MAX entries, the oldest of those that are not
- * blocked are dropped first.
+ * Of two versions of an entry the one with the higher stamp stays (clock_ms, then origin). A peer
+ * can send other contents with an equal stamp: then the blocked version stays, then the one with
+ * the higher texts. So lists that are merged in any order become equal. An entry that was unblocked
+ * stays as such: an older copy of it must not return. With more than BLOCKS_MAX entries, the oldest
+ * of those that are not blocked are dropped first.
  *
  * Pure. Not thread-safe.
  */

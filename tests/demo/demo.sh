@@ -62,10 +62,11 @@ start_program() {
     "$@" >>"$work/$name.log" 2>&1 &
     pids[$name]=$!
 }
-# free_port: a port of all addresses here, below those that other tests choose.
+# free_port: a port of all addresses here, below those that other tests choose. Demonstrations that run
+# at the same time have different numbers in $DEMO_NUMBER, below 8, so that they choose other ports.
 free_port() {
     local port address
-    while port=$((5000 + RANDOM % 5000)); do
+    while port=$((5000 + RANDOM % 600 * 8 + ${DEMO_NUMBER:-0})); do
         for address in 127.0.0.1 "${hosts[@]}"; do
             (: <"/dev/tcp/$address/$port") 2>/dev/null && continue 2
         done

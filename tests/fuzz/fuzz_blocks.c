@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fuzzes the lists of blocked nodes that peers exchange. What is read keeps its limits, is sorted,
- * and is read again as it is written. Two lists, with a byte 0xff between them, become equal at both
- * peers.
+ * and is read again as it is written. Two lists, with a byte 0xff between them, become equal at
+ * both peers.
  */
 #include "artemis-core/json/codec_blocks.h"
 

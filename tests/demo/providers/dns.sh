@@ -7,7 +7,7 @@ settings() {
     echo '[cluster.dns]'
     echo "names = [\"artemis.test:$peer_port\"]"
     echo "servers = [\"127.0.0.1:$dns_port\"]"
-    echo 'max_interval_secs = 2'
+    echo 'max_interval_secs = 1'
 }
 start_server() {
     need dnsmasq dnsmasq-base

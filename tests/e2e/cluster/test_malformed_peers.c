@@ -3,6 +3,7 @@
  * Peers that send endless responses, very slow responses or invalid names. The node starts from
  * another peer and keeps serving its status.
  */
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/wait.h"
 
@@ -212,5 +213,5 @@ int main(void)
         cmocka_unit_test_teardown(long_names_do_not_break_the_status, stop),
         cmocka_unit_test_teardown(status_is_served_while_a_response_does_not_end, stop),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

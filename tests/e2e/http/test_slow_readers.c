@@ -7,6 +7,7 @@
 #include "tests/support/client/prometheus.h"
 #include "tests/support/client/raw_socket.h"
 #include "tests/support/client/websocket_client.h"
+#include "tests/support/parallel.h"
 #include "tests/support/wait.h"
 
 #include <pthread.h>
@@ -179,5 +180,5 @@ int main(void)
         TEST(readers_that_take_every_place_are_closed),
         TEST(websocket_that_is_read_too_slowly_is_closed),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

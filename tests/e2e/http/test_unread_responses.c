@@ -6,6 +6,7 @@
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
 #include "tests/support/client/raw_socket.h"
+#include "tests/support/parallel.h"
 #include "tests/support/wait.h"
 
 #include <signal.h>
@@ -137,5 +138,5 @@ int main(void)
         TEST(client_that_stalls_is_closed_and_a_slow_one_is_not),
         TEST(draining_does_not_wait_for_a_client_that_stalls),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -4,6 +4,7 @@
  * start later; its writes reach nobody, until it is unblocked.
  */
 #include "tests/support/command.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/temp_folder.h"
@@ -195,5 +196,5 @@ int main(void)
         TEST(bad_orders_are_refused),
         TEST(list_is_kept_over_a_restart_and_shown_by_the_command),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

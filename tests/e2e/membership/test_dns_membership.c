@@ -3,8 +3,8 @@
  * Nodes that find each other by a real DNS server: addresses and services, with and without TLS;
  * nodes join and leave without a restart; a server that fails or errs changes nothing.
  */
-#include "tests/support/certificates.h"
 #include "tests/support/command.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/dns_server.h"
 #include "tests/support/servers/member_node.h"
@@ -24,7 +24,7 @@ static struct dns_server dns;
 static struct member_node nodes[MEMBER_NODES_MAX];
 static struct temp_folder folder; /* of certificates and settings */
 static uint16_t peer_port;
-static char texts[4][SETTINGS_BYTES];
+static char texts[2][SETTINGS_BYTES];
 
 static int set_up(void **state)
 {
@@ -57,7 +57,7 @@ static int tear_down(void **state)
 /* The settings of a node that resolves `name`; with the port of the peers if it has one. */
 static const char *const *settings_of(const char *name, bool has_port)
 {
-    static const char *settings[] = {"cluster.provider=dns", "cluster.dns.max_interval_secs=2",
+    static const char *settings[] = {"cluster.provider=dns", "cluster.dns.max_interval_secs=1",
                                      texts[0], texts[1], NULL};
     char port[8] = "";
     if (has_port)
@@ -76,8 +76,7 @@ static void start_two_nodes(void)
 {
     start_node(1);
     start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 #define TWO   "127.0.0.2 artemis.test\n127.0.0.3 artemis.test\n"
@@ -113,9 +112,7 @@ static void nodes_join_and_leave_without_a_restart(void **state)
     start_node(3);
     member_node_wait_ready(&nodes[3]);
     assert_int_equal(call_count(nodes[3].http, "shop"), 50); /* copied before it was ready */
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[2], "node1 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
     dns_server_set_hosts(&dns, "127.0.0.3 artemis.test\n127.0.0.4 artemis.test\n");
     member_node_stop(&nodes[1]);
     member_node_wait_peers(&nodes[2], "node3");
@@ -160,8 +157,7 @@ static void nodes_find_each_other_by_a_service(void **state)
                      (const char *const[]){records[0], records[1], records[2], records[3], NULL});
     for (int i = 1; i <= 2; i++)
         member_node_start(nodes, i, ports[i - 1], settings_of("_artemis._tcp.test", false));
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     call_register(nodes[2].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
 }
@@ -284,29 +280,15 @@ static void names_of_certificates_are_verified(void **state)
 {
     (void)state;
     NEED_DNS_SERVER();
-    static const char *const names[] = {"artemis.test", NULL};
-    static const char *const others[] = {"other.test", "127.0.0.4", NULL};
-    const struct certificate_options member = {.hosts = names};
-    const struct certificate_options outsider = {.hosts = others};
-    const char *settings[MEMBER_SETTINGS_MAX];
-    size_t count = 0;
     temp_folder_make(&folder);
-    certificates_make_authority(&folder, "ca");
-    certificates_make(&folder, "ca", "member", &member);
-    certificates_make(&folder, "ca", "outsider", &outsider);
+    member_node_make_certificates(&folder, "artemis.test");
     dns_server_start(&dns, THREE, NULL);
-    for (const char *const *setting = settings_of("artemis.test", true); *setting; setting++)
-        settings[count++] = *setting;
-    settings[count++] = texts[2];
-    settings[count++] = texts[3];
-    char authority[SETTINGS_BYTES];
-    snprintf(authority, sizeof authority, "cluster.tls.ca=%s/ca.pem", folder.path);
-    settings[count++] = authority;
-    settings[count] = NULL;
     for (int i = 1; i <= 3; i++) {
-        const char *name = i < 3 ? "member" : "outsider";
-        snprintf(texts[2], SETTINGS_BYTES, "cluster.tls.cert=%s/%s.pem", folder.path, name);
-        snprintf(texts[3], SETTINGS_BYTES, "cluster.tls.key=%s/%s.key", folder.path, name);
+        const char *settings[MEMBER_SETTINGS_MAX] = {NULL};
+        const char *const *common = settings_of("artemis.test", true);
+        for (size_t count = 0; common[count]; count++)
+            settings[count] = common[count];
+        member_node_add_certificate(settings, &folder, i < 3 ? "member" : "outsider");
         member_node_start(nodes, i, peer_port, settings);
     }
     /* The third node is not accepted as a server, and not as a client. */
@@ -337,5 +319,5 @@ int main(void)
         TEST(names_are_reloadable),
         TEST(names_of_certificates_are_verified),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -4,6 +4,7 @@
  * lease, and an etcd that is killed, compacted, erased or changed by hand takes no node away.
  */
 #include "tests/support/certificates.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/etcd_server.h"
 #include "tests/support/servers/member_node.h"
@@ -74,8 +75,7 @@ static void start_two_nodes(void)
 {
     start_node(1);
     start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 /* --- joining and leaving ---------------------------------------------------------------------- */
@@ -93,9 +93,7 @@ static void nodes_join_and_leave_at_once(void **state)
         member_node_wait_ready(&nodes[number]);
         assert_int_equal(call_count(nodes[number].http, "shop"), 50); /* copied before */
     }
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[2], "node1 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
     member_node_stop(&nodes[1]);
     member_node_wait_peers(&nodes[2], "node3"); /* long before the lease would end */
     member_node_wait_peers(&nodes[3], "node2");
@@ -111,7 +109,7 @@ static void silent_node_is_removed_with_its_lease_and_returns(void **state)
     NEED_ETCD();
     start_etcd(1);
     for (int number = 1; number <= 3; number++)
-        start_node_with(number, (const char *const[]){"cluster.etcd.ttl_secs=3", NULL});
+        start_node_with(number, (const char *const[]){"cluster.etcd.ttl_secs=2", NULL});
     member_node_wait_peers(&nodes[1], "node2 node3");
     member_node_wait_peers(&nodes[2], "node1 node3");
     server_process_suspend(&nodes[3].process);
@@ -130,8 +128,7 @@ static void killed_node_returns_under_its_old_key(void **state)
     start_two_nodes();
     member_node_kill(&nodes[2]);
     start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 /* --- failures of etcd ------------------------------------------------------------------------- */
@@ -264,8 +261,7 @@ static void tls_with_certificates_of_clients_is_supported(void **state)
     snprintf(texts[2], SETTINGS_BYTES, "cluster.etcd.key=%s/client.key", folder.path);
     start_node_with(1, (const char *const[]){texts[0], texts[1], texts[2], NULL});
     start_node_with(2, (const char *const[]){texts[0], texts[1], texts[2], NULL});
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     start_node_with(3, (const char *const[]){texts[0], NULL}); /* without a certificate */
     member_node_wait_provider(&nodes[3], "failing");
 }
@@ -275,21 +271,12 @@ static void name_of_members_is_verified(void **state)
 {
     (void)state;
     NEED_ETCD();
-    static const char *const names[] = {"nodes.test", NULL};
-    static const char *const others[] = {"127.0.0.4", NULL};
-    char texts[3][SETTINGS_BYTES];
-    const char *settings[] = {texts[0], texts[1], texts[2], "cluster.tls.member_name=nodes.test",
-                              NULL};
     temp_folder_make(&folder);
-    certificates_make_authority(&folder, "ca");
-    certificates_make(&folder, "ca", "member", &(struct certificate_options){.hosts = names});
-    certificates_make(&folder, "ca", "outsider", &(struct certificate_options){.hosts = others});
+    member_node_make_certificates(&folder, "nodes.test");
     start_etcd(1);
-    snprintf(texts[0], SETTINGS_BYTES, "cluster.tls.ca=%s/ca.pem", folder.path);
     for (int number = 1; number <= 3; number++) {
-        const char *name = number < 3 ? "member" : "outsider";
-        snprintf(texts[1], SETTINGS_BYTES, "cluster.tls.cert=%s/%s.pem", folder.path, name);
-        snprintf(texts[2], SETTINGS_BYTES, "cluster.tls.key=%s/%s.key", folder.path, name);
+        const char *settings[MEMBER_SETTINGS_MAX] = {"cluster.tls.member_name=nodes.test", NULL};
+        member_node_add_certificate(settings, &folder, number < 3 ? "member" : "outsider");
         start_node_with(number, settings);
     }
     member_node_wait_peers(&nodes[1], "=down node2");
@@ -316,8 +303,7 @@ static void user_is_read_from_a_file_at_each_login(void **state)
     if (!strstr(problem, "authentication failed") || strstr(problem, "wrong"))
         fail_msg("the problem is: %s", problem);
     temp_folder_write(&folder, "user", "root:pass\n");
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     member_node_stop(&nodes[2]); /* the lease is revoked with the token too */
     member_node_wait_peers(&nodes[1], "");
 }
@@ -340,5 +326,5 @@ int main(void)
         TEST(name_of_members_is_verified),
         TEST(user_is_read_from_a_file_at_each_login),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -3,6 +3,7 @@
  * Nodes that find each other by an API server of Kubernetes, which is not a real one: nodes join,
  * leave and die; the server is lost, forgets versions, drops watches, and wants another token.
  */
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/kubernetes_api.h"
 #include "tests/support/servers/member_node.h"
@@ -83,8 +84,7 @@ static void start_two_nodes(void)
     put_pod(2);
     start_node(1);
     start_node(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 static bool has_lease(void *context)
@@ -176,8 +176,7 @@ static void dead_node_leaves_although_its_endpoint_stays(void **state)
     member_node_wait_peers(&nodes[1], "");
     assert_true(kubernetes_api_has_lease(&api, "artemis.node2"));
     start_node_with(2, "cluster.kubernetes.lease_secs=3");
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 /* --- failures --------------------------------------------------------------------------------- */
@@ -316,5 +315,5 @@ int main(void)
         TEST(replaced_token_is_read),
         TEST(errors_are_named_and_end),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

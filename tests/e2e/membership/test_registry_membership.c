@@ -3,7 +3,7 @@
  * Nodes that find each other in the store, through any seed: they join a running cluster, leave in
  * good order, are evicted when they are silent, and are replaced without a change of settings.
  */
-#include "tests/support/certificates.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/temp_folder.h"
@@ -42,7 +42,7 @@ static void start_node(int number, int seed, const char *setting)
     snprintf(seeds, sizeof seeds, "cluster.seeds=127.0.0.%d:%u", seed + 1, peer_port);
     member_node_start(nodes, number, peer_port,
                       (const char *const[]){"cluster.provider=registry", seeds,
-                                            "replication.anti_entropy_secs=2", setting, NULL});
+                                            "replication.anti_entropy_secs=1", setting, NULL});
 }
 
 static void nodes_join_through_one_seed_which_then_dies(void **state)
@@ -56,9 +56,7 @@ static void nodes_join_through_one_seed_which_then_dies(void **state)
         member_node_wait_ready(&nodes[number]);
         assert_int_equal(call_count(nodes[number].http, "shop"), 50);
     }
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[2], "node1 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
     check_count(http_get(nodes[3].http, NODES), "service.instances", 3);
     member_node_kill(&nodes[1]);
     call_register(nodes[2].http, "late", "i0");
@@ -95,9 +93,7 @@ static void silent_node_is_evicted_and_returns(void **state)
     member_node_wait_peers(&nodes[1], "node2");
     member_node_wait_peers(&nodes[2], "node1");
     server_process_continue(&nodes[3].process);
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[2], "node1 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
 }
 
 /* All three nodes by three others with new names and addresses. */
@@ -156,25 +152,15 @@ static void clients_cannot_change_the_nodes(void **state)
 static void name_of_members_is_verified(void **state)
 {
     (void)state;
-    static const char *const names[] = {"nodes.test", NULL};
-    static const char *const others[] = {"other.test", "127.0.0.4", NULL};
-    const struct certificate_options member = {.hosts = names};
-    const struct certificate_options outsider = {.hosts = others};
-    char texts[4][160];
+    char seed[64];
     temp_folder_make(&folder);
-    certificates_make_authority(&folder, "ca");
-    certificates_make(&folder, "ca", "member", &member);
-    certificates_make(&folder, "ca", "outsider", &outsider);
-    snprintf(texts[0], sizeof texts[0], "cluster.seeds=127.0.0.2:%u", peer_port);
-    snprintf(texts[1], sizeof texts[1], "cluster.tls.ca=%s/ca.pem", folder.path);
+    member_node_make_certificates(&folder, "nodes.test");
+    snprintf(seed, sizeof seed, "cluster.seeds=127.0.0.2:%u", peer_port);
     for (int i = 1; i <= 3; i++) {
-        const char *name = i < 3 ? "member" : "outsider";
-        snprintf(texts[2], sizeof texts[2], "cluster.tls.cert=%s/%s.pem", folder.path, name);
-        snprintf(texts[3], sizeof texts[3], "cluster.tls.key=%s/%s.key", folder.path, name);
-        member_node_start(nodes, i, peer_port,
-                          (const char *const[]){"cluster.provider=registry", texts[0], texts[1],
-                                                texts[2], texts[3],
-                                                "cluster.tls.member_name=nodes.test", NULL});
+        const char *settings[MEMBER_SETTINGS_MAX] = {"cluster.provider=registry", seed,
+                                                     "cluster.tls.member_name=nodes.test", NULL};
+        member_node_add_certificate(settings, &folder, i < 3 ? "member" : "outsider");
+        member_node_start(nodes, i, peer_port, settings);
     }
     member_node_wait_peers(&nodes[1], "node2");
     member_node_wait_peers(&nodes[2], "node1");
@@ -194,5 +180,5 @@ int main(void)
         TEST(clients_cannot_change_the_nodes),
         TEST(name_of_members_is_verified),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -4,6 +4,7 @@
  * that returns gets what it lacks, and a node that finds its first peer copies it.
  */
 #include "tests/support/command.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/temp_folder.h"
@@ -51,7 +52,7 @@ static void start_node(int number, const int peers[], const char *setting)
     char file[128];
     snprintf(file, sizeof file, "%s", write_peers(number, peers));
     member_node_start_with(nodes, number, peer_port, file,
-                           (const char *const[]){"replication.anti_entropy_secs=2",
+                           (const char *const[]){"replication.anti_entropy_secs=1",
                                                  "lease.ttl_secs=3600", setting, NULL});
 }
 
@@ -84,8 +85,7 @@ static void peer_that_leaves_gets_nothing_more_and_then_what_it_lacks(void **sta
     (void)state;
     start_node(1, PEERS(2), NULL);
     start_node(2, PEERS(1), NULL);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     call_register(nodes[1].http, "both", "i0");
     member_node_wait_count(nodes, "both", 1);
     server_process_suspend(&nodes[2].process);
@@ -251,5 +251,5 @@ int main(void)
         TEST(events_name_members_and_reasons),
         TEST(too_few_nodes_are_shown),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -131,6 +131,12 @@ void cluster_kill_node(struct cluster *cluster, int node)
 
 void cluster_stop(struct cluster *cluster)
 {
+    struct server_process *processes[CLUSTER_NODES_MAX];
+    size_t count = 0;
+    for (int i = 0; i < cluster->count; i++)
+        if (cluster->http[i])
+            processes[count++] = &cluster->nodes[i];
+    server_process_stop_all(processes, count);
     for (int i = 0; i < cluster->count; i++)
         if (cluster->http[i])
             cluster_stop_node(cluster, i);

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/certificates.h"
 #include "tests/support/wait.h"
 
-enum { PEERS_BYTES = 256 };
+enum { PEERS_BYTES = 256, SETTING_BYTES = 320 };
 
 void member_node_start_with(struct member_node nodes[MEMBER_NODES_MAX], int number,
                             uint16_t peer_port, const char *file, const char *const settings[])
@@ -65,8 +66,41 @@ void member_node_kill(struct member_node *node)
 
 void member_node_stop_all(struct member_node nodes[MEMBER_NODES_MAX])
 {
+    struct server_process *processes[MEMBER_NODES_MAX];
+    size_t count = 0;
+    for (int i = 0; i < MEMBER_NODES_MAX; i++)
+        if (nodes[i].http)
+            processes[count++] = &nodes[i].process;
+    server_process_stop_all(processes, count);
     for (int i = 0; i < MEMBER_NODES_MAX; i++)
         member_node_stop(&nodes[i]);
+}
+
+/* --- certificates ----------------------------------------------------------------------------- */
+
+void member_node_make_certificates(const struct temp_folder *folder, const char *name)
+{
+    const char *const names[] = {name, NULL};
+    static const char *const others[] = {"other.test", "127.0.0.4", NULL};
+    certificates_make_authority(folder, "ca");
+    certificates_make(folder, "ca", "member", &(struct certificate_options){.hosts = names});
+    certificates_make(folder, "ca", "outsider", &(struct certificate_options){.hosts = others});
+}
+
+void member_node_add_certificate(const char *settings[MEMBER_SETTINGS_MAX],
+                                 const struct temp_folder *folder, const char *certificate)
+{
+    static char texts[3][SETTING_BYTES];
+    size_t count = 0;
+    while (settings[count])
+        count++;
+    assert_true(count + 3 < MEMBER_SETTINGS_MAX);
+    snprintf(texts[0], SETTING_BYTES, "cluster.tls.ca=%s/ca.pem", folder->path);
+    snprintf(texts[1], SETTING_BYTES, "cluster.tls.cert=%s/%s.pem", folder->path, certificate);
+    snprintf(texts[2], SETTING_BYTES, "cluster.tls.key=%s/%s.key", folder->path, certificate);
+    for (size_t i = 0; i < 3; i++)
+        settings[count++] = texts[i];
+    settings[count] = NULL;
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
@@ -129,6 +163,20 @@ void member_node_wait_peers(struct member_node *node, const char *peers)
     if (!wait_until(has_peers, &condition, wait_deadline_ms()))
         fail_msg("the node at %s has the peers \"%s\" instead of \"%s\"", node->peer_address,
                  condition.found, peers);
+}
+
+void member_node_wait_mesh(struct member_node nodes[MEMBER_NODES_MAX])
+{
+    for (int i = 1; i < MEMBER_NODES_MAX; i++) {
+        char peers[PEERS_BYTES] = "";
+        size_t size = 0;
+        for (int other = 1; other < MEMBER_NODES_MAX; other++)
+            if (other != i && nodes[other].http)
+                size += (size_t)snprintf(peers + size, sizeof peers - size, "%snode%d",
+                                         size > 0 ? " " : "", other);
+        if (nodes[i].http)
+            member_node_wait_peers(&nodes[i], peers);
+    }
 }
 
 static bool has_count(void *context)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "tests/support/client/calls.h"
+#include "tests/support/temp_folder.h"
 
 enum { MEMBER_NODES_MAX = 6, MEMBER_SETTINGS_MAX = 16 };
 
@@ -28,7 +29,17 @@ void member_node_stop(struct member_node *node); /* by SIGTERM; nothing if it do
 void member_node_kill(struct member_node *node);
 void member_node_stop_all(struct member_node nodes[MEMBER_NODES_MAX]);
 
+/* TLS between nodes. Makes an authority in the folder, and two certificates of it: "member" with
+ * that name, and "outsider" with other names. */
+void member_node_make_certificates(const struct temp_folder *folder, const char *name);
+/* Appends cluster.tls.ca, cluster.tls.cert and cluster.tls.key; valid until the next call. */
+void member_node_add_certificate(const char *settings[MEMBER_SETTINGS_MAX],
+                                 const struct temp_folder *folder, const char *certificate);
+
 void member_node_wait_ready(struct member_node *node);
+/* Waits until every node that runs has all others that run as its peers, up and ready, and lists no
+ * other. */
+void member_node_wait_mesh(struct member_node nodes[MEMBER_NODES_MAX]);
 /* Waits until the peers of a node that are up and ready are exactly these, and no other is listed.
  * `peers` are node ids with blanks between them, sorted: "node1 node3". */
 void member_node_wait_peers(struct member_node *node, const char *peers);

@@ -220,6 +220,20 @@ void server_process_stop(struct server_process *server)
     assert_int_equal(server_process_wait(server), 0);
 }
 
+void server_process_stop_all(struct server_process *const servers[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (servers[i]->pid > 0) {
+            server_process_signal(servers[i], SIGTERM);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (servers[i]->pid > 0) {
+            assert_int_equal(server_process_wait(servers[i]), 0);
+        }
+    }
+}
+
 char *server_process_stop_and_read_log(struct server_process *server)
 {
     server_process_stop(server);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -55,7 +56,10 @@ int server_process_wait(struct server_process *server);
 /* Sends SIGTERM; the exit code must be 0. Does nothing if it has ended. */
 void server_process_stop(struct server_process *server);
 
-/* The same, and returns its log; the caller frees it. */
+/* The same for several, which end at the same time. */
+void server_process_stop_all(struct server_process *const servers[], size_t count);
+
+/* server_process_stop, and returns its log; the caller frees it. */
 char *server_process_stop_and_read_log(struct server_process *server);
 
 /* Sends SIGKILL. */
