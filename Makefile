@@ -156,7 +156,7 @@ sim-bug: ## check that the simulator finds a deliberate bug for each invariant a
 	  grep -m 1 "^invariant $$bug:" $(BUILD)/simbug/report.$$bug || \
 	    { echo "the simulator did not find bug $$bug"; exit 1; }; \
 	done
-	@for row in 2:plain:2 9:revision:7 10:ahead:7 11:stored:7 12:stored:7 13:stored-late:3 14:stored-third:2 15:stored-disks:7 16:regions:4 17:members:4 18:members:3; do \
+	@for row in 2:plain:2 9:revision:7 10:ahead:7 11:stored:7 12:stored:7 13:stored-late:3 14:stored-third:2 15:stored-disks:7 16:regions:4 17:members:4 18:members:3 19:plain:9 20:plain:2 21:plain:9; do \
 	  bug=$${row%%:*}; world=$${row#*:}; world=$${world%:*}; \
 	  $(BUILD)/simbug/tests/sim/sim --bug $$bug --worlds $$world --seeds 100 >$(BUILD)/simbug/report.$$bug 2>&1; \
 	  grep -m 1 "^invariant $${row##*:}:" $(BUILD)/simbug/report.$$bug || \

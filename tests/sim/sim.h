@@ -19,6 +19,7 @@
  *   sim_net.c       messages between nodes in transit, and how a node serves them
  *   sim_calls.c     calls of clients in transit, and how a node serves them
  *   sim_clients.c   what clients do
+ *   sim_events.c    events of topics: what nodes publish and get
  *   sim_members.c   who is in the cluster: nodes join, leave, die and are replaced
  *   sim_faults.c    what fails
  *   sim_oracle.c    invariants of single instances
@@ -34,6 +35,7 @@
  *   7  the last acknowledged change of a client is the final one, whichever nodes it used, if it
  *      saw each response, or its time-out, before the next call
  *   8  nodes that reach each other serve the same list within two intervals of anti-entropy
+ *   9  an event of a topic arrives at most once, in order, and each loss is counted (sim_events.c)
  * With storage, a crash loses nothing that was acknowledged more than a second before, and stamps
  * and revisions are never below those of earlier processes (7). While a disk fails or is slow, and
  * for DISK_RECOVERY_MS after that, this holds for what was acknowledged more than a second before
@@ -47,6 +49,7 @@
 #include <stdint.h>
 
 #include "artemis-core/model/record_order.h"
+#include "artemis-server/events/event_hub.h"
 #include "artemis-server/replication/replicator.h"
 
 enum {
@@ -74,7 +77,7 @@ enum {
     REREGISTER_MS = 30000,
     BOOTSTRAP_REFILL_MS = TTL_MS / 3 + 5000,
     STALL_MS = TTL_MS / 3, /* a longer pause is a stall */
-    INVARIANTS = 9,        /* 0: the simulator itself */
+    INVARIANTS = 10,       /* 0: the simulator itself */
     WORLD_EPOCH_MS = 1000000000,
     STORED_MS = 1000, /* what is older is on the disk */
 };
@@ -118,6 +121,11 @@ struct sim_node {
     bool was_ready;           /* since its start; with storage */
     uint64_t away_ms;         /* as its wall clock shows it; UINT64_MAX: it went back */
     struct release_list releases;
+    struct event_hub *events;
+    char run[EVENT_RUN_BYTES];
+    uint64_t published;   /* events, by this process */
+    uint64_t admitted;    /* numbers of events of its peers, from the first of each that it got */
+    bool has_late_events; /* of a process that had ended; `admitted` lacks them */
     uint64_t started_ms;
     int64_t drift_ppm;
     int64_t wall_offset_ms;
@@ -171,11 +179,20 @@ struct sim_link {
     uint64_t fine_since_ms;
 };
 
+/* Events of one node for another one. */
+struct sim_event_pair {
+    uint32_t life, receiver_life; /* the processes of the last event, */
+    uint64_t number;              /* and its number */
+    uint64_t before;              /* published before the other one became a peer, */
+    uint64_t arrived;             /* and those that it has got since */
+};
+
 struct sim_counts {
     uint64_t events, messages, lost, repeated, registrations, heartbeats, refused, not_ready,
         unregistrations, crashes, pauses, stalls, jumps, late, refuted, repairs, fetched,
         comparisons, evictions, timeouts, late_calls, dropped_calls, stale_calls, refused_stamps,
-        lists_cut, incomplete, loaded, loaded_evicted, commits_lost, disk_faults, member_changes;
+        lists_cut, incomplete, loaded, loaded_evicted, commits_lost, disk_faults, member_changes,
+        events_published, events_arrived, events_dropped, events_missed, batches;
     uint64_t failed_by[INVARIANTS]; /* seeds that failed, by invariant */
 };
 
@@ -268,6 +285,7 @@ struct sim {
     struct sim_node nodes[NODES_MAX];
     struct sim_client clients[CLIENTS_MAX];
     struct sim_link links[NODES_MAX][NODES_MAX];
+    struct sim_event_pair event_pairs[NODES_MAX][NODES_MAX]; /* [from][to] */
     /* Since when changes at a can reach b, directly or through others; 0: they cannot. */
     uint64_t reaches_since_ms[NODES_MAX][NODES_MAX];
     uint64_t connected_since_ms[NODES_MAX][NODES_MAX]; /* the same, directly */
@@ -315,6 +333,7 @@ void sim_start_story(int client);
 void sim_print_story(void); /* the last lines */
 
 /* --- sim_node.c ------------------------------------------------------------------------------- */
+uint32_t node_number(struct slice name); /* n7: 7 */
 struct moment node_now(const struct sim *sim, const struct sim_node *node);
 uint64_t node_age_ms(const struct sim *sim, const struct sim_node *node); /* by its own clock */
 void node_start(struct sim *sim, struct sim_node *node);
@@ -381,7 +400,22 @@ static inline bool link_works(const struct sim *sim, uint32_t from, uint32_t to)
     return !sim->links[from][to].cut && !sim->links[from][to].absent;
 }
 
+/* --- sim_events.c ----------------------------------------------------------------------------- */
+void events_start(struct sim *sim);
+void events_node_start(struct sim *sim, struct sim_node *node);
+void events_node_end(struct sim *sim, struct sim_node *node); /* before its name changes */
+void events_note_peer(struct sim *sim, const struct sim_node *node, uint32_t peer); /* is added */
+/* Moves what was published to the replicator. */
+void events_for_peers(struct sim_node *node);
+/* Serves a request with events. */
+enum send_result events_serve(struct sim *sim, struct sim_node *node, const struct sim_node *from,
+                              struct slice body);
+void events_check_peer(struct sim *sim, const struct sim_node *node, uint32_t peer,
+                       const struct peer_view *view);
+void events_end(struct sim *sim);
+
 /* --- sim_calls.c ------------------------------------------------------------------------------ */
+enum { BATCH_MAX = 8 }; /* clients of call_register_all */
 enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_UNREGISTER };
 enum call_result {
     CALL_DONE,
@@ -404,10 +438,13 @@ struct sim_call {
     bool is_repeated;   /* by a proxy, over a connection that stays open */
     enum call_result result;
     bool clock_late; /* its stamps were behind when the node executed the call; see is_clock_late */
-    uint32_t node_life; /* the node's process when it executed the call */
+    uint32_t node_life;    /* the node's process when it executed the call */
+    struct sim_call *next; /* another registration in the same request; NULL: none */
 };
 /* Sends a call to client->node. The result arrives by client_on_result. */
 void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind);
+/* Registers several clients with one request to the node of the first one. */
+void call_register_all(struct sim *sim, struct sim_client *const clients[], uint32_t count);
 bool call_drop(sim_event *call, void *context); /* as net_drop */
 
 /* --- sim_clients.c ---------------------------------------------------------------------------- */

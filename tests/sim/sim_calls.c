@@ -2,10 +2,12 @@
  *
  * Calls of clients. In most worlds a call is executed at once. Where calls travel, a request or a
  * response can be late, also after the client has closed the connection, or arrive twice; and a
- * paused node executes what is in its sockets when it continues.
+ * paused node executes what is in its sockets when it continues. A request can have registrations
+ * of several clients: a list of calls, of which the first stands for the request.
  */
 #include "tests/sim/sim.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { CALL_TRAVEL_MS = 10, QUEUE_RETRY_MS = 50 };
@@ -16,7 +18,23 @@ static struct sim_call *copy(const struct sim_call *call)
     if (!to)
         abort();
     *to = *call;
+    to->next = call->next ? copy(call->next) : NULL;
     return to;
+}
+
+static void free_call(struct sim_call *call)
+{
+    while (call) {
+        struct sim_call *next = call->next;
+        free(call);
+        call = next;
+    }
+}
+
+/* Whether a client still waits for the request. */
+static bool is_awaited(const struct sim *sim, const struct sim_call *call)
+{
+    return sim->clients[call->client].call == call->number;
 }
 
 /* --- the node --------------------------------------------------------------------------------- */
@@ -56,15 +74,37 @@ static bool is_forgotten(const struct sim_client *client, const struct sim_call 
     return false;
 }
 
+/* Invariant 2: what is acknowledged is there. */
+static void check_registered(struct sim *sim, const struct sim_call *call,
+                             const struct sim_node *node)
+{
+    uint32_t content = content_at(node, &sim->clients[call->client]);
+    if (call->result == CALL_DONE && content != 1 + call->content % 60000)
+        sim_fail(sim, 2, (int)call->client, "%s acknowledged content %u of i%u, and has %u",
+                 node->name, 1 + call->content % 60000, call->client, content);
+}
+
 static void execute_register(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
-    struct sim_client *client = &sim->clients[call->client];
-    client->revision_forgotten |= is_forgotten(client, call, node);
-    struct instance *instance = client_instance(client, call->content, call->revision);
-    sim_log(sim, "i%u registers content %u at %s", call->client, call->content, node->name);
-    enum error error = registry_register(node->registry, instance, node_now(sim, node));
-    instance_unref(instance);
-    note_change(sim, call, error, &sim->counts.registrations);
+    struct instance *instances[BATCH_MAX];
+    enum error errors[BATCH_MAX];
+    uint32_t count = 0;
+    for (struct sim_call *one = call; one; one = one->next) {
+        struct sim_client *client = &sim->clients[one->client];
+        client->revision_forgotten |= is_forgotten(client, one, node);
+        instances[count++] = client_instance(client, one->content, one->revision);
+        sim_log(sim, "i%u registers content %u at %s", one->client, one->content, node->name);
+    }
+    if (count == 1)
+        errors[0] = registry_register(node->registry, instances[0], node_now(sim, node));
+    else
+        registry_register_all(node->registry, instances, count, node_now(sim, node), errors);
+    sim->counts.batches += count > 1;
+    for (uint32_t i = 0; call; call = call->next, i++) {
+        instance_unref(instances[i]);
+        note_change(sim, call, errors[i], &sim->counts.registrations);
+        check_registered(sim, call, node);
+    }
 }
 
 static void execute_unregister(struct sim *sim, struct sim_call *call, struct sim_node *node)
@@ -79,9 +119,11 @@ static void execute_unregister(struct sim *sim, struct sim_call *call, struct si
 static void refuse(struct sim *sim, struct sim_call *call, struct sim_node *node)
 {
     sim->counts.not_ready++;
-    call->result = CALL_NOT_READY;
-    node->refused_ms[call->client] = sim->now_ms;
-    sim_log(sim, "i%u: %s is not ready", call->client, node->name);
+    for (; call; call = call->next) {
+        call->result = CALL_NOT_READY;
+        node->refused_ms[call->client] = sim->now_ms;
+        sim_log(sim, "i%u: %s is not ready", call->client, node->name);
+    }
 }
 
 static void execute_heartbeat(struct sim *sim, struct sim_call *call, struct sim_node *node)
@@ -135,14 +177,9 @@ static bool is_clock_late(const struct sim *sim, const struct sim_client *client
     return is_too_soon || node_stamps_lag_ms(sim, node) > CLOCKS_APART_MS;
 }
 
-/* What the HTTP layer does with a request that it has read. */
-static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
+static void begin(struct sim *sim, struct sim_call *call, const struct sim_node *node)
 {
     struct sim_client *client = &sim->clients[call->client];
-    if (was_in_stall(call, node)) {
-        refuse(sim, call, node);
-        return;
-    }
     call->result = CALL_DONE;
     call->clock_late = is_clock_late(sim, client, node);
     call->node_life = node->life;
@@ -151,14 +188,26 @@ static void execute(struct sim *sim, struct sim_call *call, struct sim_node *nod
         sim_log(sim, "i%u timed out with call %u, which %s executes now", call->client,
                 call->number, node->name);
     }
+}
+
+/* What the HTTP layer does with a request that it has read. */
+static void execute(struct sim *sim, struct sim_call *call, struct sim_node *node)
+{
+    if (was_in_stall(call, node)) {
+        refuse(sim, call, node);
+        return;
+    }
+    for (struct sim_call *one = call; one; one = one->next)
+        begin(sim, one, node);
     if (call->kind == CALL_REGISTER)
         execute_register(sim, call, node);
     else if (call->kind == CALL_UNREGISTER)
         execute_unregister(sim, call, node);
     else
         execute_heartbeat(sim, call, node);
-    if (call->result == CALL_DONE)
-        client->touched_ms = sim->now_ms;
+    for (; call; call = call->next)
+        if (call->result == CALL_DONE)
+            sim->clients[call->client].touched_ms = sim->now_ms;
 }
 
 /* --- transit ---------------------------------------------------------------------------------- */
@@ -170,14 +219,25 @@ static uint64_t travel_ms(struct sim *sim)
                                                              : ms;
 }
 
+static void set_result(struct sim_call *call, enum call_result result)
+{
+    for (; call; call = call->next)
+        call->result = result;
+}
+
+static void report(struct sim *sim, const struct sim_call *call)
+{
+    for (; call; call = call->next)
+        if (is_awaited(sim, call))
+            client_on_result(sim, call);
+}
+
 static void on_response(struct sim *sim, void *context, uint32_t a, uint32_t b)
 {
     (void)a;
     (void)b;
-    struct sim_call *call = context;
-    if (sim->clients[call->client].call == call->number)
-        client_on_result(sim, call);
-    free(call);
+    report(sim, context);
+    free_call(context);
 }
 
 static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
@@ -193,10 +253,10 @@ static void on_request(struct sim *sim, void *context, uint32_t a, uint32_t b)
         return;
     }
     if (node->running && is_dropped(sim, call)) {
-        free(call);
+        free_call(call);
         return;
     }
-    call->result = CALL_REFUSED;
+    set_result(call, CALL_REFUSED);
     if (node_accepts_calls(node)) {
         execute(sim, call, node);
         node_work(sim, node);
@@ -209,22 +269,22 @@ static void on_timeout(struct sim *sim, void *context, uint32_t a, uint32_t b)
     (void)a;
     (void)b;
     struct sim_call *call = context;
-    if (sim->clients[call->client].call == call->number) {
+    if (is_awaited(sim, call)) {
         sim->counts.timeouts++;
         sim_log(sim, "i%u: call %u to n%u times out", call->client, call->number, call->node);
-        call->result = CALL_TIMEOUT;
-        client_on_result(sim, call);
     }
-    free(call);
+    set_result(call, CALL_TIMEOUT);
+    report(sim, call);
+    free_call(call);
 }
 
 static void execute_now(struct sim *sim, struct sim_call *call)
 {
     struct sim_node *node = &sim->nodes[call->node];
-    call->result = CALL_REFUSED;
+    set_result(call, CALL_REFUSED);
     if (node_accepts_calls(node))
         execute(sim, call, node);
-    client_on_result(sim, call);
+    report(sim, call);
     if (call->result == CALL_DONE && call->kind != CALL_HEARTBEAT)
         node_work(sim, node);
 }
@@ -236,18 +296,23 @@ static uint64_t choose_revision(struct sim *sim, const struct sim_client *client
     return percent && sim_chance(sim, percent) ? client->revision : 0;
 }
 
-void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
+static struct sim_call make_call(struct sim *sim, struct sim_client *client, enum call_kind kind)
 {
     client->call = ++client->calls;
     if (kind != CALL_HEARTBEAT)
         client->acknowledged = false;
-    struct sim_call call = {.kind = kind,
-                            .client = client->id,
-                            .number = client->call,
-                            .node = client->node,
-                            .content = client->content,
-                            .revision = choose_revision(sim, client, kind),
-                            .sent_ms = sim->now_ms};
+    return (struct sim_call){.kind = kind,
+                             .client = client->id,
+                             .number = client->call,
+                             .node = client->node,
+                             .content = client->content,
+                             .revision = choose_revision(sim, client, kind),
+                             .sent_ms = sim->now_ms};
+}
+
+static void send(struct sim *sim, struct sim_call call)
+{
+    enum call_kind kind = call.kind;
     if (!sim->settings.calls_travel) {
         execute_now(sim, &call);
         return;
@@ -260,10 +325,28 @@ void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
                copy(&call), 0, 0);
 }
 
+void call_send(struct sim *sim, struct sim_client *client, enum call_kind kind)
+{
+    send(sim, make_call(sim, client, kind));
+}
+
+void call_register_all(struct sim *sim, struct sim_client *const clients[], uint32_t count)
+{
+    struct sim_call calls[BATCH_MAX];
+    assert(count > 0 && count <= BATCH_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        clients[i]->node = clients[0]->node;
+        calls[i] = make_call(sim, clients[i], CALL_REGISTER);
+        if (i > 0)
+            calls[i - 1].next = &calls[i];
+    }
+    send(sim, calls[0]);
+}
+
 bool call_drop(sim_event *call, void *context)
 {
     if (call != on_timeout && call != on_request && call != on_response)
         return false;
-    free(context);
+    free_call(context);
     return true;
 }

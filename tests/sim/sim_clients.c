@@ -175,6 +175,25 @@ static void toggle(struct sim *sim, struct sim_client *client)
     call_send(sim, client, CALL_REGISTER);
 }
 
+/* As a process that registers all of its instances: some clients change at one node, with one
+ * request. */
+static void change_many(struct sim *sim, struct sim_client *client)
+{
+    struct sim_client *chosen[BATCH_MAX] = {client};
+    uint32_t count = 1;
+    change_content(client, client->content + 1);
+    for (uint32_t id = 0; id < sim->client_count && count < BATCH_MAX; id++) {
+        struct sim_client *other = &sim->clients[id];
+        if (other == client || !other->wanted || other->dead || other->is_leaving || other->call ||
+            !sim_chance(sim, 50))
+            continue;
+        change_content(other, other->content + 1);
+        other->since_ms = sim->now_ms;
+        chosen[count++] = other;
+    }
+    call_register_all(sim, chosen, count);
+}
+
 /* Sometimes changes, unregisters, moves or dies instead of renewing; not in the last part. */
 static bool change_something(struct sim *sim, struct sim_client *client)
 {
@@ -183,6 +202,8 @@ static bool change_something(struct sim *sim, struct sim_client *client)
     uint64_t choice = sim_random(sim, 16);
     if (sim->settings.toggles && choice < 13) {
         toggle(sim, client);
+    } else if (choice < 2) {
+        change_many(sim, client);
     } else if (choice < 5) {
         change_content(client, client->content + 1);
         call_send(sim, client, CALL_REGISTER);

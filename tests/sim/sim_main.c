@@ -71,6 +71,7 @@ static void run_seed(struct sim *sim, uint64_t seed, bool verbose)
 {
     start_world(sim, seed, 0, verbose);
     clients_start(sim);
+    events_start(sim);
     faults_start(sim);
     oracle_start(sim);
     sim_run(sim, sim_faults_end_ms(sim));
@@ -232,6 +233,10 @@ static void print_report(const struct report *report, double secs)
            (unsigned long long)c->loaded, (unsigned long long)c->loaded_evicted,
            (unsigned long long)c->commits_lost, (unsigned long long)c->disk_faults,
            (unsigned long long)c->member_changes);
+    printf("%llu events published, %llu arrived, %llu dropped, %llu missed; %llu batches\n",
+           (unsigned long long)c->events_published, (unsigned long long)c->events_arrived,
+           (unsigned long long)c->events_dropped, (unsigned long long)c->events_missed,
+           (unsigned long long)c->batches);
 }
 
 /* Prints the last events of a seed that failed, without those of other clients. */

@@ -50,6 +50,7 @@ void members_read(struct sim *sim, struct sim_node *node)
             continue;
         node->topology ^= bit_of(id);
         node->listed_since_ms[id] = sim->now_ms;
+        events_note_peer(sim, node, id);
         if (is_listed)
             replicator_add_peer(node->replicator, id, now); /* also the node itself */
         else

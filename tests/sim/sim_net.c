@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-server/replication/peer_requests.h"
+
 enum { NAME_BYTES = 16 };
 
 struct wire_item {
@@ -45,20 +47,12 @@ struct transfer {
     struct wire_list items;
     struct wire_list response;
     uint64_t digests[DIGEST_BUCKETS];
+    struct text events; /* the body of a request with events */
     struct health_response health;
     enum send_result result; /* of the response */
 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
-
-/* n7: 7 */
-static uint32_t node_number(struct slice name)
-{
-    uint32_t number = 0;
-    for (size_t i = 1; i < name.size; i++)
-        number = 10 * number + (uint32_t)(name.data[i] - '0');
-    return number;
-}
 
 static void add(struct wire_list *list, const struct wire_record *record, struct instance *instance)
 {
@@ -137,6 +131,7 @@ static void release(struct transfer *transfer)
     assert(!transfer->message);
     clear(&transfer->items);
     clear(&transfer->response);
+    text_free(&transfer->events);
     free(transfer);
 }
 
@@ -256,6 +251,17 @@ static void serve_release(const struct transfer *transfer, struct sim_node *node
     node_put_release(node, transfer->release_clock_ms, now);
 }
 
+/* As serve_update. */
+static void serve_events(struct sim *sim, struct transfer *transfer, struct sim_node *node,
+                         struct moment now)
+{
+    uint64_t transit_ms = registry_transit_ms(node->registry, transfer->sent_clock_ms, now);
+    struct slice body = {transfer->events.data, transfer->events.size};
+    transfer->result = transit_ms > TIMEOUT_MS
+                           ? SEND_RETRYABLE
+                           : events_serve(sim, node, &sim->nodes[transfer->from], body);
+}
+
 static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *node)
 {
     struct moment now = node_now(sim, node);
@@ -302,8 +308,10 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
     case MESSAGE_RELEASE:
         serve_release(transfer, node, now);
         return;
-    case MESSAGE_BLOCKS:
     case MESSAGE_EVENTS:
+        serve_events(sim, transfer, node, now);
+        return;
+    case MESSAGE_BLOCKS:
     case MESSAGE_GOODBYE:
     case MESSAGE_KINDS:
         return;
@@ -439,6 +447,9 @@ void net_send(struct sim *sim, struct sim_node *from, struct message *message)
     transfer->to = message->peer;
     for (size_t i = 0; i < message->count; i++)
         add_state(&transfer->items, from->registry, &message->items[i], node_now(sim, from));
+    if (message->kind == MESSAGE_EVENTS)
+        peer_request_write_body(message, from->registry, false, node_now(sim, from),
+                                &transfer->events);
     transfer->is_legacy = from->is_legacy || sim->nodes[message->peer].is_legacy;
     transfer->sent_ms = sim->now_ms;
     transfer->release_clock_ms = message->release_clock_ms;

@@ -5,6 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+uint32_t node_number(struct slice name)
+{
+    uint32_t number = 0;
+    for (size_t i = 1; i < name.size; i++)
+        number = 10 * number + (uint32_t)(name.data[i] - '0');
+    return number;
+}
+
 uint64_t node_age_ms(const struct sim *sim, const struct sim_node *node)
 {
     int64_t passed = (int64_t)(sim->now_ms - node->started_ms);
@@ -119,6 +127,7 @@ void node_work(struct sim *sim, struct sim_node *node)
     if (node->was_paused && !has_peer_up(sim, node))
         node->alone_ms = sim->now_ms;
     struct message *message;
+    events_for_peers(node);
     replicator_drain_dirty(node->replicator, now);
     while ((message = replicator_next(node->replicator, now)))
         net_send(sim, node, message);
@@ -248,6 +257,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     node->work_at_ms = 0;
     node->drift_ppm = (int64_t)sim_random(sim, 2001) - 1000;
     sim_log(sim, "%s starts", node->name);
+    events_node_start(sim, node);
     create_registry(sim, node);
     create_replicator(sim, node);
     members_read(sim, node);
@@ -273,7 +283,9 @@ static void end(struct sim *sim, struct sim_node *node, bool is_clean)
         struct peer_view view;
         replicator_view(node->replicator, peer, node_now(sim, node), &view);
         sim->counts.repairs += view.repairs;
+        events_check_peer(sim, node, peer, &view);
     }
+    events_node_end(sim, node);
     replicator_free(node->replicator);
     store_close(sim, node, is_clean);
     registry_free(node->registry);

@@ -521,4 +521,5 @@ void oracle_end(struct sim *sim)
     for (uint32_t i = 0; i < sim->client_count; i++)
         check_client(sim, &sim->clients[i]);
     lists_end(sim);
+    events_end(sim);
 }
