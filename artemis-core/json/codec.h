@@ -60,6 +60,13 @@ MUST_USE enum error document_numbers(struct document *document, const char *snak
                                      uint64_t highest, size_t max, uint64_t *out, size_t *count,
                                      bool *given, char message[MESSAGE_BYTES]);
 
+/* Reads an optional filter: {"zone":Z,"region":R,"status":S,"meta":{KEY:VALUE}}, with the rules of
+ * the query of discovery. Without `status` it selects every status. Its texts are borrowed from the
+ * document. *given is whether it is present. ERR_INVALID_FIELD (fills *message), also for an
+ * unknown member and for `near`. */
+MUST_USE enum error document_filter(struct document *document, struct instance_filter *filter,
+                                    bool *given, char message[MESSAGE_BYTES]);
+
 /* --- batches ---------------------------------------------------------------------------------- */
 
 enum batch_kind {

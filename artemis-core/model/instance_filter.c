@@ -210,3 +210,34 @@ size_t instance_filter_key(const struct instance_filter *filter, char out[FILTER
     }
     return (size_t)(end - out);
 }
+
+/* Where a text of the key belongs: the tag is that of put(). */
+static struct slice *text_of(struct instance_filter *filter, char tag)
+{
+    switch (tag) {
+    case 'z':
+        return &filter->zone;
+    case 'r':
+        return &filter->region;
+    case 'R':
+        return &filter->near_region;
+    case 'Z':
+        return &filter->near_zone;
+    case 'n':
+        return &filter->metadata[filter->metadata_count].name;
+    default:
+        return &filter->metadata[filter->metadata_count++].value;
+    }
+}
+
+void instance_filter_of_key(struct slice key, struct instance_filter *out)
+{
+    const char *const end = key.data + key.size;
+    *out = (struct instance_filter){.statuses = (unsigned char)key.data[0]};
+    for (const char *at = key.data + 1; at < end;) {
+        uint16_t size;
+        memcpy(&size, at + 1, sizeof(size));
+        *text_of(out, at[0]) = (struct slice){at + FILTER_PART_BYTES, size};
+        at += FILTER_PART_BYTES + size;
+    }
+}

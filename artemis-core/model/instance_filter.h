@@ -72,6 +72,11 @@ static inline bool instance_filter_is_plain(const struct instance_filter *filter
            filter->metadata_count == 0;
 }
 
+static inline bool instance_filter_selects_all(const struct instance_filter *filter)
+{
+    return instance_filter_is_plain(filter) && filter->statuses == STATUSES_ALL;
+}
+
 /* Whether an instance of this place can match at all. These fields never change. */
 bool instance_filter_matches_place(const struct instance_filter *filter, struct slice region,
                                    struct slice zone);
@@ -86,3 +91,5 @@ size_t instance_filter_apply(const struct instance_filter *filter, struct instan
 /* Writes the filter as text: two filters select and order alike if their texts are equal. Returns
  * the size. */
 size_t instance_filter_key(const struct instance_filter *filter, char out[FILTER_KEY_BYTES_MAX]);
+/* Reads such a text, from which the filter borrows its texts. */
+void instance_filter_of_key(struct slice key, struct instance_filter *out);

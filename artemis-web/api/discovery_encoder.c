@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-server/registry/change_filter.h"
+
 enum { DELTA_BYTES_MAX = 16 * 1024 * 1024 }; /* of the instances in one services-delta */
 
 static const enum dialect dialects[DIALECT_COUNT] = {DIALECT_SNAKE, DIALECT_CAMEL, DIALECT_JAVA};
@@ -60,35 +62,20 @@ static void encode_one_part(const struct cached_response *response, size_t from,
     jw_close(&w, '}');
 }
 
-/* How a change looks to a client that has only the instances that match. False: not at all. What an
- * instance was before is not known, so one that does not match any more may be deleted twice. */
-static bool is_visible(const struct service_view *view, const struct change *change,
-                       enum change_type *type)
-{
-    const struct instance *instance = change->instance;
-    const struct instance_filter *filter = view->filter;
-    *type = change->type;
-    if (filter && !instance_filter_matches_place(filter, instance_text(instance, FIELD_REGION),
-                                                 instance_text(instance, FIELD_ZONE)))
-        return false;
-    if (filter ? instance_filter_matches(filter, instance)
-               : view->all_statuses || instance_status(instance) == STATUS_UP)
-        return true;
-    *type = CHANGE_DELETE;
-    return change->type != CHANGE_NEW;
-}
-
 static void encode_changes(const struct service_view *view, const struct registry_delta *delta,
                            struct text *out)
 {
     enum dialect dialect = *(const enum dialect *)view->context;
+    const struct instance_filter plain = {.statuses =
+                                              view->all_statuses ? STATUSES_ALL : STATUSES_UP};
+    const struct instance_filter *filter = view->filter ? view->filter : &plain;
     struct json_writer w = begin(out, dialect, delta->revision);
     jw_name(&w, "changes");
     jw_open(&w, '[');
     for (size_t i = 0; i < delta->count; i++) {
         const struct change *change = &delta->changes[i];
         enum change_type type;
-        if (is_visible(view, change, &type))
+        if (change_filter_sees(filter, change, &type))
             codec_write_change(&w, dialect, change->instance, type, change->wall_ms);
     }
     jw_close(&w, ']');

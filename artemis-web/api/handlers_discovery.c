@@ -302,8 +302,7 @@ enum error handle_services(struct request *request, struct response *response,
     response->send_etag = true;
     response->send_epoch = true;
     enum dialect dialect = request_dialect(request);
-    bool is_plain = instance_filter_is_plain(&filter) && filter.statuses == STATUSES_ALL;
-    struct all_services_view view = is_plain
+    struct all_services_view view = instance_filter_selects_all(&filter)
                                         ? discovery_all_services_view(dialect)
                                         : discovery_all_services_filtered_view(dialect, &filter);
     struct cached_response *cached;

@@ -37,6 +37,7 @@ struct metric_values {
     uint64_t node_guard_engaged;
     uint64_t connections_limit;
     uint64_t subscriptions_limit;
+    uint64_t filters_limit;
 };
 
 /* clang-format off */
@@ -95,6 +96,9 @@ struct metric_values {
     X("artemis_websockets",                    "gauge",   push.websockets,                "Open WebSockets.") \
     X("artemis_subscriptions",                 "gauge",   push.subscriptions,             "Subscriptions of all WebSockets.") \
     X("artemis_subscriptions_limit",           "gauge",   subscriptions_limit,            "Maximum number of subscriptions of all WebSockets.") \
+    X("artemis_subscription_filters",          "gauge",   push.filters,                   "Different filters of the subscriptions to each service, added up.") \
+    X("artemis_subscription_filters_limit",    "gauge",   filters_limit,                  "Maximum number of different filters of subscriptions.") \
+    X("artemis_subscription_filters_refused_total", "counter", push.filters_refused,      "Subscriptions refused at a limit of filters: of the connection, the service or the node.") \
     X("artemis_waiting_requests",              "gauge",   push.long_polls,                "Long polls in progress.") \
     X("artemis_push_clients_limit",            "gauge",   push.clients_max,               "Maximum number of WebSockets and long polls together.") \
     X("artemis_push_clients_refused_total",    "counter", push.refused,                   "WebSockets and long polls refused at the limit.") \
@@ -304,6 +308,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     push_status(push, &values->push);
     values->connections_limit = connections->limit;
     values->subscriptions_limit = SUBSCRIPTIONS_ALL_MAX;
+    values->filters_limit = FILTERS_ALL_MAX;
     struct thread_metrics *thread;
     SLIST_FOREACH (thread, &metrics->threads, link) {
         values->request_bytes += get(&thread->request_bytes);

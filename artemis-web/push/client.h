@@ -20,6 +20,9 @@ enum {
         1024 * 1024,          /* a Java client sends all its instances in one message */
     SUBSCRIPTIONS_MAX = 1000, /* per WebSocket */
     SUBSCRIPTIONS_ALL_MAX = 1000 * 1000,
+    FILTERED_SUBSCRIPTIONS_MAX = 100,   /* subscriptions with a filter, per WebSocket */
+    FILTERS_PER_SERVICE_MAX = 64,       /* filters that differ; "*" counts as a service */
+    FILTERS_ALL_MAX = 10 * 1000,        /* and of all services together */
     EVENT_TOPICS_MAX = 100,             /* subscriptions to topics of events, per WebSocket */
     EVENT_TOPICS_ALL_MAX = 1000 * 1000, /* and of all WebSockets */
     RESUMES_MAX = 256,                  /* long polls in one call of push_http.resume */

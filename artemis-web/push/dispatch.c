@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "artemis-server/registry/change_filter.h"
 #include "artemis-server/registry/registry.h"
 #include "artemis-web/frames/frame.h"
 #include "artemis-web/push/long_polls.h"
@@ -17,6 +18,13 @@ struct batch {
     uint64_t before; /* the revision before the first */
 };
 
+/* Changes of a topic are encoded for a view: of the topic, or of "*". */
+struct encoding {
+    struct topic *topic;
+    struct topic_view *view;
+    enum push_form form;
+};
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static void send_jobs(struct dispatch *dispatch, struct frame *frame, uint32_t count)
@@ -29,12 +37,12 @@ static void send_jobs(struct dispatch *dispatch, struct frame *frame, uint32_t c
     }
 }
 
-void dispatch_send(struct dispatch *dispatch, struct topic *topic, enum push_form form,
+void dispatch_send(struct dispatch *dispatch, struct topic_view *view, enum push_form form,
                    struct frame *frame)
 {
     struct subscription *subscription;
     uint32_t count = 0;
-    LIST_FOREACH (subscription, &topic->subscriptions, topic_link) {
+    LIST_FOREACH (subscription, &view->subscriptions, view_link) {
         if (subscription->form != form)
             continue;
         if (!websocket_can_send(subscription)) {
@@ -51,11 +59,19 @@ void dispatch_send(struct dispatch *dispatch, struct topic *topic, enum push_for
     send_jobs(dispatch, frame, count);
 }
 
-static void mark_all_lagging(struct topic *topic)
+static void mark_view_lagging(struct topic_view *view)
 {
     struct subscription *subscription;
-    LIST_FOREACH (subscription, &topic->subscriptions, topic_link)
+    LIST_FOREACH (subscription, &view->subscriptions, view_link)
         subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
+}
+
+static void mark_all_lagging(struct topic *topic)
+{
+    struct filtered_view *filtered;
+    mark_view_lagging(&topic->plain);
+    LIST_FOREACH (filtered, &topic->filtered, link)
+        mark_view_lagging(&filtered->view);
 }
 
 /* Encodes a message around a list of changes. NULL: no memory. */
@@ -73,44 +89,68 @@ static struct frame *encode_message(struct topic *topic, enum push_form form, ui
     return frame_create(FRAME_TEXT, (struct slice){message->data, message->size});
 }
 
-static void send_list(struct push *push, struct topic *topic, enum push_form form,
-                      uint64_t revision, const struct text *list)
+/* What is sent to the plain view of a topic is sent to that of "*", too. */
+static void send_list(struct push *push, const struct encoding *encoding, uint64_t revision,
+                      const struct text *list)
 {
-    struct topic *all = push->topics.all;
-    struct frame *frame = encode_message(topic, form, revision, list, &push->dispatch->message);
+    struct topic_view *all = encoding->view->filter ? NULL : &push->topics.all->plain;
+    struct frame *frame =
+        encode_message(encoding->topic, encoding->form, revision, list, &push->dispatch->message);
     if (frame) {
-        dispatch_send(push->dispatch, topic, form, frame);
-        dispatch_send(push->dispatch, all, form, frame);
+        dispatch_send(push->dispatch, encoding->view, encoding->form, frame);
+        if (all)
+            dispatch_send(push->dispatch, all, encoding->form, frame);
     } else {
-        mark_all_lagging(topic);
-        mark_all_lagging(all);
+        mark_view_lagging(encoding->view);
+        if (all)
+            mark_view_lagging(all);
     }
     frame_unref(frame);
 }
 
-/* A change that exceeds the limit of the Java clients becomes a reload. */
-static void append_change(struct text *list, const struct topic *topic, enum push_form form,
+/* Appends a change where the view sees it. One that exceeds the limit of the Java clients becomes a
+ * reload. */
+static void append_change(struct text *list, const struct encoding *encoding,
                           const struct change *change)
 {
-    message_change(list, form, change->instance, change->type, change->wall_ms);
+    const enum push_form form = encoding->form;
+    enum change_type type = change->type;
+    if (encoding->view->filter && !change_filter_sees(encoding->view->filter, change, &type))
+        return;
+    message_change(list, form, change->instance, type, change->wall_ms);
     if (form != FORM_JAVA || list->size <= JAVA_MESSAGE_BYTES_MAX)
         return;
     text_clear(list);
-    message_reload(list, form, topic_id(topic), change->wall_ms);
+    message_reload(list, form, topic_id(encoding->topic), change->wall_ms);
 }
 
-static void send_changes(struct push *push, struct topic *topic, enum push_form form,
+static void send_changes(struct push *push, const struct encoding *encoding,
                          const struct batch *batch, struct text *list)
 {
+    const struct topic *topic = encoding->topic;
     text_clear(list);
     for (uint32_t at = topic->first_change; at; at = push->dispatch->next_of_topic[at - 1]) {
-        append_change(list, topic, form, &batch->changes[at - 1]);
+        append_change(list, encoding, &batch->changes[at - 1]);
         bool is_complete =
-            form == FORM_JAVA || at == topic->last_change || list->size > LIST_BYTES_MAX;
-        if (!is_complete)
+            encoding->form == FORM_JAVA || at == topic->last_change || list->size > LIST_BYTES_MAX;
+        bool is_empty = list->size == 0 && !text_failed(list);
+        if (!is_complete || is_empty)
             continue;
-        send_list(push, topic, form, batch->before + at, list);
+        send_list(push, encoding, batch->before + at, list);
         text_clear(list);
+    }
+}
+
+/* Sends the changes of a topic to the filtered views of the topic, or of "*". */
+static void send_filtered(struct push *push, struct topic *topic, const struct topic *of,
+                          const struct batch *batch)
+{
+    struct filtered_view *filtered;
+    LIST_FOREACH (filtered, &of->filtered, link) {
+        struct encoding encoding = {.topic = topic, .view = &filtered->view};
+        for (encoding.form = 0; encoding.form < FORM_COUNT; encoding.form++)
+            if (filtered->view.form_subscriptions[encoding.form])
+                send_changes(push, &encoding, batch, &push->dispatch->list);
     }
 }
 
@@ -120,7 +160,7 @@ static void send_changes(struct push *push, struct topic *topic, enum push_form 
 static struct topic *topic_of_change(struct push *push, const struct change *change)
 {
     struct slice id = instance_text(change->instance, FIELD_SERVICE);
-    if (LIST_EMPTY(&push->topics.all->subscriptions))
+    if (!topic_has_subscriptions(push->topics.all))
         return topics_find(&push->topics, id);
     struct topic *topic = topics_get(&push->topics, id);
     if (!topic)
@@ -152,10 +192,14 @@ static void group_by_topic(struct push *push, const struct batch *batch,
 static void dispatch_topic(struct push *push, struct topic *topic, const struct batch *batch)
 {
     const struct topic *all = push->topics.all;
-    topic_drop_state(topic);
-    for (enum push_form form = 0; form < FORM_COUNT; form++)
-        if (topic->form_subscriptions[form] || all->form_subscriptions[form])
-            send_changes(push, topic, form, batch, &push->dispatch->list);
+    struct encoding plain = {.topic = topic, .view = &topic->plain};
+    topic_drop_states(topic);
+    for (plain.form = 0; plain.form < FORM_COUNT; plain.form++)
+        if (topic->plain.form_subscriptions[plain.form] ||
+            all->plain.form_subscriptions[plain.form])
+            send_changes(push, &plain, batch, &push->dispatch->list);
+    send_filtered(push, topic, topic, batch);
+    send_filtered(push, topic, all, batch);
     long_polls_end_topic(push, topic, batch->before + topic->last_change);
     topic->first_change = topic->last_change = 0;
 }
@@ -177,7 +221,7 @@ static uint32_t batch_size(const struct push *push, const struct change *changes
 {
     struct slice first = instance_text(changes[0].instance, FIELD_SERVICE);
     uint32_t size = 1;
-    if (LIST_EMPTY(&push->topics.all->subscriptions))
+    if (!topic_has_subscriptions(push->topics.all))
         return count;
     while (size < count && slice_equal(instance_text(changes[size].instance, FIELD_SERVICE), first))
         size++;

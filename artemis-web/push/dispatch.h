@@ -6,7 +6,8 @@
  * last one. Changes of one service that are dispatched together share a message. A subscription to
  * "*" gets messages in the order of their revisions, so that its last revision identifies the
  * changes that it has missed; with such subscriptions only consecutive changes of one service share
- * a message.
+ * a message. A filtered view gets the changes as change_filter.h defines them, and no message where
+ * it sees none of them.
  *
  * A resync sends a full state to lagging subscriptions. It dispatches all changes up to the
  * revision of the state first, so that no older change follows the state. WebSockets take turns:
@@ -38,9 +39,9 @@ void dispatch_free(struct dispatch *dispatch); /* takes NULL */
 /* Dispatches the changes up to a revision. False: the change log had dropped some of them already.
  * Then all long polls have ended and all subscriptions lag. */
 bool dispatch_until(struct push *push, uint64_t revision);
-/* Sends a frame to the subscriptions of a topic that have this form. No socket occurs twice in a
+/* Sends a frame to the subscriptions of a view that have this form. No socket occurs twice in a
  * topic, so the result for one socket does not affect another. */
-void dispatch_send(struct dispatch *dispatch, struct topic *topic, enum push_form form,
+void dispatch_send(struct dispatch *dispatch, struct topic_view *view, enum push_form form,
                    struct frame *frame);
 /* Sends the events that wait to the subscriptions of their topics. True: more wait. */
 bool dispatch_events(struct push *push);

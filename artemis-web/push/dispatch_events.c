@@ -29,7 +29,7 @@ static void count(struct push *push, struct topic *topic)
 {
     struct subscription *subscription;
     uint64_t sent = 0;
-    LIST_FOREACH (subscription, &topic->subscriptions, topic_link) {
+    LIST_FOREACH (subscription, &topic->plain.subscriptions, view_link) {
         if (subscription->state == SUBSCRIPTION_LAGGING)
             subscription_lose(subscription, 1);
         else
@@ -42,7 +42,7 @@ static void count(struct push *push, struct topic *topic)
 static void lose(struct topic *topic)
 {
     struct subscription *subscription;
-    LIST_FOREACH (subscription, &topic->subscriptions, topic_link) {
+    LIST_FOREACH (subscription, &topic->plain.subscriptions, view_link) {
         subscription_lose(subscription, 1);
         subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
     }
@@ -52,7 +52,7 @@ static void dispatch_event(struct push *push, const struct event *event)
 {
     struct topic *topic = topics_find(&push->event_topics, event->topic);
     struct text *message = &push->dispatch->message;
-    if (!topic || LIST_EMPTY(&topic->subscriptions))
+    if (!topic || !topic_has_subscriptions(topic))
         return;
     text_clear(message);
     message_event(message, event);
@@ -62,7 +62,7 @@ static void dispatch_event(struct push *push, const struct event *event)
         return;
     }
     count(push, topic);
-    dispatch_send(push->dispatch, topic, FORM_NATIVE, frame);
+    dispatch_send(push->dispatch, &topic->plain, FORM_NATIVE, frame);
     frame_unref(frame);
 }
 

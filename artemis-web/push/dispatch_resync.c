@@ -14,6 +14,7 @@ enum {
     WEBSOCKET_BYTES_PER_TURN = 256 * 1024,
     BYTES_PER_TURN = 4 * 1024 * 1024, /* for all WebSockets */
     CACHED_BYTES_MAX = 64 * 1024 * 1024,
+    CHECK_BYTES = 64, /* an instance that a filter is applied to counts as so many bytes */
 };
 
 /* Appends a reload and all instances. False: the state is too large, only the reload was
@@ -57,15 +58,17 @@ static struct frame *encode_state(struct push *push, const struct topic *topic, 
     return frame;
 }
 
-static void cache_state(struct push *push, struct topic *topic, enum push_form form,
+static void cache_state(struct push *push, const struct subscription *subscription,
                         struct frame *frame, uint64_t revision)
 {
+    struct topic *topic = subscription->topic;
     if (topic->state_revision != revision)
-        topic_drop_state(topic);
+        topic_drop_states(topic);
     if (push->topics.cached_bytes > CACHED_BYTES_MAX)
         topics_drop_states(&push->topics);
     topic->state_revision = revision;
-    topic_cache_state(&push->topics, topic, form, frame_ref(frame));
+    topic_cache_state(&push->topics, topic, subscription->view, subscription->form,
+                      frame_ref(frame));
 }
 
 enum state_result { STATE_READY, STATE_LATER, STATE_NO_MEMORY };
@@ -82,11 +85,14 @@ static enum state_result build_state_of_all(struct push *push, enum push_form fo
     return *out ? STATE_READY : STATE_NO_MEMORY;
 }
 
-/* Reads the instances of a service, dispatches all changes up to their revision, and encodes them.
- * STATE_LATER: the change log had dropped changes, so the instances may be outdated. */
-static enum state_result build_state(struct push *push, struct topic *topic, enum push_form form,
-                                     struct frame **out)
+/* Reads the instances of a service, dispatches all changes up to their revision, and encodes those
+ * that the view sees. STATE_LATER: the change log had dropped changes, so the instances may be
+ * outdated. */
+static enum state_result build_state(struct push *push, const struct subscription *subscription,
+                                     struct frame **out, size_t *bytes)
 {
+    const struct topic *topic = subscription->topic;
+    const struct instance_filter *filter = subscription->view->filter;
     struct registry_members members = {0};
     enum state_result result = STATE_LATER;
     enum error error = registry_members(push->engine->registry, topic_id(topic), true, &members);
@@ -94,10 +100,14 @@ static enum state_result build_state(struct push *push, struct topic *topic, enu
         return STATE_NO_MEMORY;
     if (dispatch_until(push, members.revision)) {
         uint64_t revision = members.revision ? members.revision : atomic_load(&push->dispatched);
-        *out = encode_state(push, topic, form, &members, revision);
+        if (filter) {
+            *bytes += members.count * CHECK_BYTES;
+            registry_members_filter(&members, filter);
+        }
+        *out = encode_state(push, topic, subscription->form, &members, revision);
         result = *out ? STATE_READY : STATE_NO_MEMORY;
         if (*out)
-            cache_state(push, topic, form, *out, members.revision);
+            cache_state(push, subscription, *out, members.revision);
     }
     registry_members_free(&members);
     return result;
@@ -105,23 +115,25 @@ static enum state_result build_state(struct push *push, struct topic *topic, enu
 
 /* Returns the state at a revision up to which all changes are dispatched; the caller owns the
  * reference. */
-static enum state_result get_state(struct push *push, struct topic *topic, enum push_form form,
-                                   struct frame **out)
+static enum state_result get_state(struct push *push, const struct subscription *subscription,
+                                   struct frame **out, size_t *bytes)
 {
+    const struct topic *topic = subscription->topic;
+    struct frame *cached = subscription->view->state[subscription->form];
     if (topic == push->topics.all)
-        return build_state_of_all(push, form, out);
+        return build_state_of_all(push, subscription->form, out);
     uint64_t revision = registry_service_revision(push->engine->registry, topic_id(topic));
-    if (!topic->state[form] || topic->state_revision != revision)
-        return build_state(push, topic, form, out);
-    *out = frame_ref(topic->state[form]);
+    if (!cached || topic->state_revision != revision)
+        return build_state(push, subscription, out, bytes);
+    *out = frame_ref(cached);
     return STATE_READY;
 }
 
-static enum state_result get_state_of(struct push *push, struct subscription *subscription,
-                                      struct frame **out)
+static enum state_result get_state_of(struct push *push, const struct subscription *subscription,
+                                      struct frame **out, size_t *bytes)
 {
     if (!subscription->is_of_events)
-        return get_state(push, subscription->topic, subscription->form, out);
+        return get_state(push, subscription, out, bytes);
     *out = dispatch_lost_events(subscription);
     return *out ? STATE_READY : STATE_NO_MEMORY;
 }
@@ -146,7 +158,7 @@ static size_t resync_websocket(struct push *push, struct websocket *websocket, b
     while (websocket->output == OUTPUT_RESYNC && bytes <= WEBSOCKET_BYTES_PER_TURN) {
         struct subscription *subscription = TAILQ_FIRST(&websocket->lagging);
         struct frame *frame = NULL;
-        enum state_result result = get_state_of(push, subscription, &frame);
+        enum state_result result = get_state_of(push, subscription, &frame, &bytes);
         *overrun = result == STATE_LATER;
         if (*overrun)
             return bytes;

@@ -161,7 +161,7 @@ void message_service_change(struct text *out, struct slice service_id, uint64_t 
 }
 
 void message_subscribed(struct text *out, struct slice service_id, uint64_t revision,
-                        const char *epoch)
+                        const char *epoch, bool filtered)
 {
     struct json_writer w = begin_message(out, "subscribed");
     write_service_id(&w, service_id);
@@ -169,6 +169,10 @@ void message_subscribed(struct text *out, struct slice service_id, uint64_t revi
     jw_u64(&w, revision);
     jw_name(&w, "run");
     jw_string(&w, epoch);
+    if (filtered) {
+        jw_name(&w, "filtered");
+        jw_bool(&w, true);
+    }
     jw_close(&w, '}');
 }
 

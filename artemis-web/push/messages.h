@@ -37,7 +37,7 @@ void message_service_change(struct text *out, struct slice service_id, uint64_t 
 
 /* Append responses of /ws. */
 void message_subscribed(struct text *out, struct slice service_id, uint64_t revision,
-                        const char *epoch);
+                        const char *epoch, bool filtered);
 void message_unsubscribed(struct text *out, struct slice service_id);
 void message_pong(struct text *out);
 void message_subscribed_topic(struct text *out, struct slice topic);

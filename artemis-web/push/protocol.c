@@ -31,7 +31,9 @@ struct client_message {
     struct slice epoch;      /* `run` on the wire */
     uint64_t revision;       /* `version` on the wire; UINT64_MAX: none */
     bool camel;
-    char id[ID_BYTES_MAX]; /* of the service, canonical */
+    bool has_filter;
+    struct instance_filter filter; /* its texts are borrowed from the message */
+    char id[ID_BYTES_MAX];         /* of the service, canonical */
     size_t id_size;
 };
 
@@ -47,6 +49,8 @@ static enum error read_fields(struct document *document, struct client_message *
         error = document_text(document, "run", &received->epoch, message);
     if (!error)
         error = document_u64(document, "version", &received->revision, message);
+    if (!error)
+        error = document_filter(document, &received->filter, &received->has_filter, message);
     received->camel = document_names(document) == NAMES_CAMEL;
     return error;
 }
@@ -63,12 +67,13 @@ static enum error read_id(struct client_message *received, char message[MESSAGE_
 
 /* Whether the client has missed changes of the service since the version that it names. Changes
  * that are in the log and not dispatched yet need no resync: they are older than the subscription,
- * or are dispatched to it. */
+ * or are dispatched to it. Without a version, a client with a filter gets the state first: what it
+ * knows of the service may have been selected in another way. */
 static bool is_outdated(const struct push *push, const struct client_message *received,
                         struct slice id)
 {
     if (received->revision == UINT64_MAX)
-        return false;
+        return received->has_filter;
     bool other_epoch =
         received->epoch.size && !slice_equal(received->epoch, slice_of(push->engine->epoch));
     return other_epoch || registry_has_newer(push->engine->registry, id, received->revision);
@@ -79,6 +84,21 @@ static bool may_see(const struct websocket *websocket, struct slice id)
 {
     return slice_equal(id, SLICE("*")) ? token_reads_all(websocket->token)
                                        : token_may_read(websocket->token, id);
+}
+
+static void describe_limits(const struct client_message *received, char message[MESSAGE_BYTES])
+{
+    size_t size = (size_t)snprintf(
+        message, MESSAGE_BYTES,
+        "%s: cannot subscribe: a connection may have %d subscriptions, a node %d, ",
+        received->has_filter ? "filter" : "service_id", SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
+    if (received->has_filter)
+        size +=
+            (size_t)snprintf(message + size, MESSAGE_BYTES - size,
+                             "a connection may have %d with a filter, a service %d different "
+                             "filters, a node %d, ",
+                             FILTERED_SUBSCRIPTIONS_MAX, FILTERS_PER_SERVICE_MAX, FILTERS_ALL_MAX);
+    snprintf(message + size, MESSAGE_BYTES - size, "or memory is exhausted");
 }
 
 static void subscribe(struct websocket *websocket, const struct client_message *received,
@@ -92,17 +112,16 @@ static void subscribe(struct websocket *websocket, const struct client_message *
         return;
     }
     struct subscription *subscription =
-        subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE);
+        subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE,
+                         received->has_filter ? &received->filter : NULL);
     if (!subscription) {
-        snprintf(message, MESSAGE_BYTES,
-                 "service_id: cannot subscribe: a connection may have %d subscriptions, a node %d, "
-                 "or memory is exhausted",
-                 SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
+        describe_limits(received, message);
         return;
     }
     if (is_outdated(push, received, id))
         subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
-    message_subscribed(response, id, atomic_load(&push->dispatched), push->engine->epoch);
+    message_subscribed(response, id, atomic_load(&push->dispatched), push->engine->epoch,
+                       received->has_filter);
 }
 
 static void unsubscribe(struct websocket *websocket, const struct client_message *received,
@@ -312,7 +331,7 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
     const struct topic *topic = topics_find(&websocket->push->topics, id);
     /* A client that subscribes again after each reload would otherwise never end. */
     bool is_new = !topic || !subscription_find(websocket, topic);
-    struct subscription *subscription = subscription_add(websocket, id, FORM_JAVA);
+    struct subscription *subscription = subscription_add(websocket, id, FORM_JAVA, NULL);
     if (!subscription)
         websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
     else if (is_new && needs_reload(websocket->push, id))
@@ -328,7 +347,7 @@ static void ignore(struct websocket *websocket, struct slice text)
 void protocol_start(struct websocket *websocket)
 {
     if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES &&
-        !subscription_add(websocket, SLICE("*"), FORM_JAVA))
+        !subscription_add(websocket, SLICE("*"), FORM_JAVA, NULL))
         websocket_end(websocket);
 }
 

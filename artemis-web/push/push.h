@@ -10,7 +10,8 @@
  *      every changed service is one.
  *   3. It encodes the changes of a topic once for each form that is subscribed (messages.h), as one
  *      WebSocket frame (frame.h), and sends the same bytes to all subscriptions of the topic and of
- *      "*". Several threads share the sending (sender_pool.h).
+ *      "*". Several threads share the sending (sender_pool.h). For subscriptions with a filter it
+ *      encodes them once for each filter and form.
  *   4. It resumes the long polls of the topic. Their handlers run again and respond.
  *   5. Bytes that a socket does not accept are queued (send_queue.h). A full queue is dropped and
  *      its subscriptions lag: they get no more changes.
@@ -70,6 +71,7 @@ void push_add_websocket(struct push *push, enum endpoint endpoint, int socket, v
 struct push_status {
     /* Current numbers. */
     uint64_t websockets, subscriptions, long_polls, clients_max;
+    uint64_t filters;         /* of subscriptions, that differ */
     uint64_t pending_changes; /* changes that are not dispatched yet */
     /* Totals since the start. */
     uint64_t frames, bytes;      /* frames sent or queued; bytes sent */
@@ -77,6 +79,7 @@ struct push_status {
     uint64_t messages;           /* messages received on WebSockets */
     uint64_t long_polls_started; /* long polls suspended */
     uint64_t refused;            /* clients refused at the limit */
+    uint64_t filters_refused;    /* subscriptions refused at a limit of filters */
     uint64_t closed_idle, closed_slow, closed_errors; /* WebSockets closed, by reason */
     /* Events sent or queued, and those dropped because a subscriber was slow: for each
      * subscription. */

@@ -13,14 +13,16 @@
  *       dispatch.c                    sends changes to subscriptions and ends long polls
  *         sender_pool.c               sends one frame to many sockets
  *         long_polls.c                starts and ends long polls
- *     websocket.c                     state, output and subscriptions; all files above call it
+ *     subscriptions.c                 subscriptions and their filters; all files above call it
+ *     websocket.c                     state and output; all files above call it
  *       send_queue.c, frame.c         queued frames
  *     topics.c                        topics by service id; all files above call it
  *
  * A turn handles the events of epoll, starts the clients that arrived, dispatches events of topics
  * and changes, resyncs WebSockets, checks timeouts, and frees what has ended. Nothing is freed
  * before that: a WebSocket, a subscription, a long poll or a topic that ends within a turn stays
- * valid until the turn's end.
+ * valid until the turn's end. A filtered view is freed with its last subscription, while nothing is
+ * dispatched.
  */
 #pragma once
 

@@ -33,6 +33,7 @@ TAILQ_HEAD(websocket_queue, websocket);
 /* Any thread may read these. */
 struct push_counters {
     _Atomic uint64_t clients, websockets, subscriptions, long_polls;
+    _Atomic uint64_t filters, filters_refused;
     _Atomic uint64_t frames, bytes, resyncs, messages, long_polls_started, refused;
     _Atomic uint64_t closed_idle, closed_slow, closed_errors;
     _Atomic uint64_t events, events_lost; /* sent or queued, and dropped, for each subscription */

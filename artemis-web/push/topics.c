@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-web/push/topics.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -15,9 +16,21 @@ enum error topics_init(struct topics *topics, uint64_t seed)
     return topics->all ? ERR_NONE : ERR_NO_MEMORY;
 }
 
+static void drop_states_of(struct topic *topic, struct topic_view *view)
+{
+    for (enum push_form form = 0; form < FORM_COUNT; form++) {
+        if (!view->state[form])
+            continue;
+        frame_unref(view->state[form]);
+        view->state[form] = NULL;
+        if (--topic->cached_states == 0)
+            LIST_REMOVE(topic, cached_link);
+    }
+}
+
 static void free_topic(struct topics *topics, struct topic *topic)
 {
-    topic_drop_state(topic);
+    topic_drop_states(topic);
     hash_index_remove(&topics->index, topic->hash, topic->number);
     free(topic->id);
     slab_release(&topics->slab, topic->number);
@@ -53,7 +66,7 @@ struct topic *topics_find(const struct topics *topics, struct slice id)
 
 static bool has_subscribers(const struct topic *topic)
 {
-    return !LIST_EMPTY(&topic->subscriptions) || !LIST_EMPTY(&topic->long_polls);
+    return topic_has_subscriptions(topic) || !LIST_EMPTY(&topic->long_polls);
 }
 
 void topics_subscriber_removed(struct topics *topics, struct topic *topic)
@@ -104,40 +117,66 @@ void topics_free_idle(struct topics *topics)
     }
 }
 
+/* --- views ------------------------------------------------------------------------------------ */
+
+struct filtered_view *topic_find_view(const struct topic *topic, struct slice key)
+{
+    struct filtered_view *filtered;
+    LIST_FOREACH (filtered, &topic->filtered, link)
+        if (slice_equal((struct slice){filtered->key, filtered->key_size}, key))
+            return filtered;
+    return NULL;
+}
+
+struct filtered_view *topic_add_view(struct topic *topic, struct slice key)
+{
+    struct filtered_view *filtered = malloc(sizeof(*filtered) + key.size);
+    if (!filtered)
+        return NULL;
+    *filtered = (struct filtered_view){.key_size = key.size};
+    memcpy(filtered->key, key.data, key.size);
+    instance_filter_of_key((struct slice){filtered->key, key.size}, &filtered->filter);
+    filtered->view.filter = &filtered->filter;
+    LIST_INSERT_HEAD(&topic->filtered, filtered, link);
+    topic->filtered_count++;
+    return filtered;
+}
+
+void topic_remove_view(struct topic *topic, struct filtered_view *filtered)
+{
+    assert(LIST_EMPTY(&filtered->view.subscriptions));
+    drop_states_of(topic, &filtered->view);
+    LIST_REMOVE(filtered, link);
+    topic->filtered_count--;
+    free(filtered);
+}
+
 /* --- cached states ---------------------------------------------------------------------------- */
 
-static bool has_state(const struct topic *topic)
+void topic_cache_state(struct topics *topics, struct topic *topic, struct topic_view *view,
+                       enum push_form form, struct frame *frame)
 {
-    for (int form = 0; form < FORM_COUNT; form++)
-        if (topic->state[form])
-            return true;
-    return false;
-}
-
-void topic_cache_state(struct topics *topics, struct topic *topic, enum push_form form,
-                       struct frame *frame)
-{
-    if (!has_state(topic))
+    if (topic->cached_states == 0)
         LIST_INSERT_HEAD(&topics->cached, topic, cached_link);
+    topic->cached_states += !view->state[form];
     topics->cached_bytes += frame->size;
-    frame_unref(topic->state[form]);
-    topic->state[form] = frame;
+    frame_unref(view->state[form]);
+    view->state[form] = frame;
 }
 
-void topic_drop_state(struct topic *topic)
+void topic_drop_states(struct topic *topic)
 {
-    if (!has_state(topic))
+    struct filtered_view *filtered;
+    if (topic->cached_states == 0)
         return;
-    LIST_REMOVE(topic, cached_link);
-    for (int form = 0; form < FORM_COUNT; form++) {
-        frame_unref(topic->state[form]);
-        topic->state[form] = NULL;
-    }
+    drop_states_of(topic, &topic->plain);
+    LIST_FOREACH (filtered, &topic->filtered, link)
+        drop_states_of(topic, &filtered->view);
 }
 
 void topics_drop_states(struct topics *topics)
 {
     while (!LIST_EMPTY(&topics->cached))
-        topic_drop_state(LIST_FIRST(&topics->cached));
+        topic_drop_states(LIST_FIRST(&topics->cached));
     topics->cached_bytes = 0;
 }

@@ -8,7 +8,11 @@
  * changed service. The cost of a change follows the number of subscribers of its own topic and of
  * "*".
  *
- * A topic also caches the full state of its service, encoded, for lagging subscriptions
+ * The subscriptions of a topic that see the same instances are a view: one view of all instances,
+ * and one for each filter. What a view gets is encoded once for each form. A filtered view exists
+ * while it has subscriptions.
+ *
+ * A view also caches the full state of its service, encoded, for lagging subscriptions
  * (dispatch_resync.c). Belongs to the push thread.
  */
 #pragma once
@@ -19,6 +23,7 @@
 #include "artemis-core/base/hash_index.h"
 #include "artemis-core/base/slab.h"
 #include "artemis-core/base/text.h"
+#include "artemis-core/model/instance_filter.h"
 #include "artemis-web/push/messages.h"
 
 struct frame;
@@ -27,15 +32,32 @@ struct subscription;
 
 LIST_HEAD(subscription_list, subscription);
 LIST_HEAD(long_poll_list, long_poll);
+LIST_HEAD(filtered_view_list, filtered_view);
+
+struct topic_view {
+    const struct instance_filter *filter; /* NULL: all instances */
+    struct subscription_list subscriptions;
+    uint32_t form_subscriptions[FORM_COUNT]; /* number of subscriptions with each form */
+    struct frame *state[FORM_COUNT];         /* the cached full state; NULL: not cached */
+};
+
+struct filtered_view {
+    struct topic_view view;
+    LIST_ENTRY(filtered_view) link;
+    struct instance_filter filter; /* its texts are in `key` */
+    size_t key_size;
+    char key[]; /* instance_filter_key */
+};
 
 struct topic {
     uint32_t number; /* in the slab */
     uint32_t hash;
     char *id;
     size_t id_size;
-    struct subscription_list subscriptions;
+    struct topic_view plain;            /* of all instances */
+    struct filtered_view_list filtered; /* one for each filter */
+    uint32_t filtered_count;
     struct long_poll_list long_polls;
-    uint32_t form_subscriptions[FORM_COUNT]; /* number of subscriptions with each form */
     bool in_idle_list;
     SLIST_ENTRY(topic) idle_link;
     /* While a batch of changes is dispatched: the first and the last change of this service, as
@@ -43,8 +65,7 @@ struct topic {
     uint32_t first_change;
     uint32_t last_change;
     STAILQ_ENTRY(topic) changed_link;
-    /* The cached full state; NULL: not cached. */
-    struct frame *state[FORM_COUNT];
+    uint32_t cached_states; /* of all views and forms */
     uint64_t state_revision;
     LIST_ENTRY(topic) cached_link; /* where a state is cached */
 };
@@ -75,10 +96,26 @@ void topics_subscriber_removed(struct topics *topics, struct topic *topic);
 /* Frees the topics that have no subscribers. */
 void topics_free_idle(struct topics *topics);
 
-/* Caches a state; takes over the reference to the frame. */
-void topic_cache_state(struct topics *topics, struct topic *topic, enum push_form form,
-                       struct frame *frame);
-void topic_drop_state(struct topic *topic);
+/* Returns the view with the key of a filter, or NULL. */
+struct filtered_view *topic_find_view(const struct topic *topic, struct slice key);
+/* Adds a view without subscriptions. NULL: no memory. */
+struct filtered_view *topic_add_view(struct topic *topic, struct slice key);
+/* Frees a filtered view that has no subscriptions. */
+void topic_remove_view(struct topic *topic, struct filtered_view *filtered);
+
+static inline struct filtered_view *topic_filtered(struct topic_view *view)
+{
+    return (struct filtered_view *)view; /* its first member */
+}
+static inline bool topic_has_subscriptions(const struct topic *topic)
+{
+    return !LIST_EMPTY(&topic->plain.subscriptions) || !LIST_EMPTY(&topic->filtered);
+}
+
+/* Caches a state of a view; takes over the reference to the frame. */
+void topic_cache_state(struct topics *topics, struct topic *topic, struct topic_view *view,
+                       enum push_form form, struct frame *frame);
+void topic_drop_states(struct topic *topic);
 void topics_drop_states(struct topics *topics); /* of all topics */
 
 static inline struct slice topic_id(const struct topic *topic)

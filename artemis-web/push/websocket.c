@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The state, the output and the subscriptions of a WebSocket.
+ * The state and the output of a WebSocket.
  */
 #include "artemis-web/push/websocket.h"
 
@@ -320,121 +320,6 @@ void websocket_check_timeout(struct websocket *websocket)
     case WEBSOCKET_ENDED:
         return;
     }
-}
-
-/* --- subscriptions ---------------------------------------------------------------------------- */
-
-struct subscription *subscription_find(const struct websocket *websocket, const struct topic *topic)
-{
-    struct subscription *subscription;
-    TAILQ_FOREACH (subscription, &websocket->current, link)
-        if (subscription->topic == topic)
-            return subscription;
-    TAILQ_FOREACH (subscription, &websocket->lagging, link)
-        if (subscription->topic == topic)
-            return subscription;
-    return NULL;
-}
-
-static void set_form(struct subscription *subscription, enum push_form form)
-{
-    subscription->topic->form_subscriptions[subscription->form]--;
-    subscription->topic->form_subscriptions[form]++;
-    subscription->form = form;
-}
-
-/* A subscription is to a service or to a topic of events; each kind has its own limits. */
-static _Atomic uint64_t *counter_of(const struct websocket *websocket, bool is_of_events)
-{
-    struct push *push = websocket->push;
-    return is_of_events ? &push->engine->event_hub.subscriptions : &push->counters.subscriptions;
-}
-
-static bool is_at_limit(const struct websocket *websocket, bool is_of_events)
-{
-    uint64_t all = atomic_load(counter_of(websocket, is_of_events));
-    return is_of_events
-               ? websocket->topic_count >= EVENT_TOPICS_MAX || all >= EVENT_TOPICS_ALL_MAX
-               : websocket->subscription_count >= SUBSCRIPTIONS_MAX || all >= SUBSCRIPTIONS_ALL_MAX;
-}
-
-static uint32_t *own_count(struct websocket *websocket, bool is_of_events)
-{
-    return is_of_events ? &websocket->topic_count : &websocket->subscription_count;
-}
-
-static struct subscription *create_subscription(struct websocket *websocket, struct topic *topic,
-                                                enum push_form form, bool is_of_events)
-{
-    if (is_at_limit(websocket, is_of_events))
-        return NULL;
-    struct subscription *subscription = malloc(sizeof(*subscription));
-    if (!subscription)
-        return NULL;
-    *subscription = (struct subscription){
-        .topic = topic, .websocket = websocket, .form = form, .is_of_events = is_of_events};
-    LIST_INSERT_HEAD(&topic->subscriptions, subscription, topic_link);
-    TAILQ_INSERT_TAIL(&websocket->current, subscription, link);
-    topic->form_subscriptions[form]++;
-    ++*own_count(websocket, is_of_events);
-    push_count(counter_of(websocket, is_of_events), 1);
-    return subscription;
-}
-
-struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
-                                      enum push_form form)
-{
-    struct topic *topic = topics_get(&websocket->push->topics, service_id);
-    if (!topic)
-        return NULL;
-    struct subscription *subscription = subscription_find(websocket, topic);
-    if (!subscription)
-        return create_subscription(websocket, topic, form, false);
-    set_form(subscription, form);
-    return subscription;
-}
-
-struct subscription *subscription_add_events(struct websocket *websocket, struct slice name)
-{
-    struct topic *topic = topics_get(&websocket->push->event_topics, name);
-    if (!topic)
-        return NULL;
-    struct subscription *subscription = subscription_find(websocket, topic);
-    return subscription ? subscription : create_subscription(websocket, topic, FORM_NATIVE, true);
-}
-
-void subscriptions_lag(struct websocket *websocket)
-{
-    struct subscription *subscription = TAILQ_FIRST(&websocket->current);
-    while (subscription) {
-        struct subscription *next = TAILQ_NEXT(subscription, link);
-        if (!subscription->is_of_events)
-            subscription_set_state(subscription, SUBSCRIPTION_LAGGING);
-        subscription = next;
-    }
-}
-
-void subscription_end(struct subscription *subscription)
-{
-    struct websocket *websocket = subscription->websocket;
-    struct push *push = websocket->push;
-    struct topic *topic = subscription->topic;
-    send_queue_forget(&websocket->queue, subscription);
-    LIST_REMOVE(subscription, topic_link);
-    topic->form_subscriptions[subscription->form]--;
-    topics_subscriber_removed(subscription->is_of_events ? &push->event_topics : &push->topics,
-                              topic);
-    subscription_set_state(subscription, SUBSCRIPTION_ENDED);
-    --*own_count(websocket, subscription->is_of_events);
-    push_uncount(counter_of(websocket, subscription->is_of_events));
-}
-
-void subscriptions_end_all(struct websocket *websocket)
-{
-    while (!TAILQ_EMPTY(&websocket->current))
-        subscription_end(TAILQ_FIRST(&websocket->current));
-    while (!TAILQ_EMPTY(&websocket->lagging))
-        subscription_end(TAILQ_FIRST(&websocket->lagging));
 }
 
 /* --- start and end ---------------------------------------------------------------------------- */

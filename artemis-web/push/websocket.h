@@ -47,8 +47,9 @@ enum subscription_state {
 
 struct subscription {
     struct topic *topic;
+    struct topic_view *view; /* of the topic */
     struct websocket *websocket;
-    LIST_ENTRY(subscription) topic_link;
+    LIST_ENTRY(subscription) view_link;
     TAILQ_ENTRY(subscription) link; /* in the list of its state */
     enum push_form form;
     enum subscription_state state;
@@ -66,6 +67,7 @@ struct websocket {
     enum websocket_output output;
     int socket;
     uint32_t subscription_count;   /* to services */
+    uint32_t filtered_count;       /* of these, with a filter */
     uint32_t topic_count;          /* to topics of events */
     struct client_address address; /* of its client */
     void *upgraded;                /* of the HTTP server */
@@ -121,16 +123,19 @@ void websocket_input_arrived(struct websocket *websocket);
 /* Pings or closes it when its time is over, and closes it when its token is not valid any more. */
 void websocket_check_timeout(struct websocket *websocket);
 
+/* Counts events that a subscription does not get. */
+void subscription_lose(struct subscription *subscription, uint64_t count);
 /* Moves a subscription into a state. */
 void subscription_set_state(struct subscription *subscription, enum subscription_state state);
 
-/* Adds a subscription, or changes the form of an existing one. NULL: no memory, or at the limit. */
+/* --- subscriptions.c -------------------------------------------------------------------------- */
+
+/* Adds a subscription, or changes the form and the filter of an existing one. A filter of NULL, or
+ * that selects every instance: all instances. NULL: no memory, or at a limit. */
 struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
-                                      enum push_form form);
+                                      enum push_form form, const struct instance_filter *filter);
 /* The same for a topic of events. */
 struct subscription *subscription_add_events(struct websocket *websocket, struct slice topic);
-/* Counts events that a subscription does not get. */
-void subscription_lose(struct subscription *subscription, uint64_t count);
 /* Makes all subscriptions to services lag. */
 void subscriptions_lag(struct websocket *websocket);
 /* Returns the subscription to a topic, or NULL. */

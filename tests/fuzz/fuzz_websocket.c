@@ -217,6 +217,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_output(&output);
     close(output.socket);
     assert(LIST_EMPTY(&push.websockets) && push.counters.clients == 0 &&
-           push.counters.subscriptions == 0);
+           push.counters.subscriptions == 0 && push.counters.filters == 0);
     return 0;
 }

@@ -51,17 +51,22 @@ static void limit_receive_buffer(struct websocket_client *client)
 }
 
 /* A large instance, with the number of the change as its port. */
-static void change(struct http *http, int number)
+static void change_in(struct http *http, const char *zone, int number)
 {
     char filler[FILLER_BYTES + 1];
     memset(filler, 'x', FILLER_BYTES);
     filler[FILLER_BYTES] = '\0';
     struct http_response *response =
         http_post(http, REGISTER,
-                  "{'instances':[{'region_id':'lab','zone_id':'z','service_id':'s',"
+                  "{'instances':[{'region_id':'lab','zone_id':'%s','service_id':'s',"
                   "'instance_id':'i1','ip':'10.0.0.1','port':%d,'metadata':{'filler':'%s'}}]}",
-                  number, filler);
+                  zone, number, filler);
     check_status(response, 200, "success", NULL);
+}
+
+static void change(struct http *http, int number)
+{
+    change_in(http, "z", number);
 }
 
 static int port_of(const struct http_response *pushed, int index)
@@ -108,6 +113,41 @@ static void lagging_client_gets_the_full_state_and_others_get_all_changes(void *
     assert_int_equal(port_of(websocket_client_next(&fast), 0), CHANGES + 1);
     websocket_client_close(&slow);
     websocket_client_close(&fast);
+}
+
+static void lagging_client_with_a_filter_gets_the_instances_that_match(void **state)
+{
+    struct fixture *fixture = *state;
+    struct websocket_client slow;
+    change(fixture->http, 1);
+    websocket_client_open(&slow, fixture->server.port, "/ws");
+    limit_receive_buffer(&slow);
+    websocket_client_send_json(&slow,
+                               "{'type':'subscribe','service_id':'s','filter':{'zone':'z'}}");
+    check_json(websocket_client_next(&slow), "filtered", "true");
+    assert_int_equal(port_of(websocket_client_next(&slow), 1), 1);
+    for (int number = 2; number <= CHANGES; number++) {
+        change(fixture->http, number);
+        change_in(fixture->http, "other", number);
+    }
+    int reloads = 0;
+    for (int last = 1; last < CHANGES;) {
+        struct http_response *pushed = websocket_client_next(&slow);
+        bool is_reload = strcmp(check_text(pushed, "changes[0].change_type"), "reload") == 0;
+        check_count(pushed, "changes", is_reload ? 2 : 1);
+        check_json(pushed,
+                   is_reload ? "changes[1].instance.zone_id" : "changes[0].instance.zone_id",
+                   "'z'");
+        int port = port_of(pushed, is_reload);
+        assert_true(is_reload ? port > last : port == last + 1);
+        reloads += is_reload;
+        last = port;
+    }
+    assert_true(reloads > 0);
+    change_in(fixture->http, "other", CHANGES + 1);
+    change(fixture->http, CHANGES + 1); /* it is current again */
+    assert_int_equal(port_of(websocket_client_next(&slow), 0), CHANGES + 1);
+    websocket_client_close(&slow);
 }
 
 static void disconnect_of_a_lagging_client_returns_its_place(void **state)
@@ -285,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(lagging_client_gets_the_full_state_and_others_get_all_changes),
+        TEST(lagging_client_with_a_filter_gets_the_instances_that_match),
         TEST(disconnect_of_a_lagging_client_returns_its_place),
         TEST(client_that_does_not_read_is_closed),
         TEST(client_that_does_not_read_responses_is_closed),

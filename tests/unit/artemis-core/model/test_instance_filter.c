@@ -247,6 +247,24 @@ static void nearest_instances_come_first(void **state)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
+static void check_read_back(const struct instance_filter *filter, struct slice key)
+{
+    struct instance_filter read;
+    char again[FILTER_KEY_BYTES_MAX];
+    instance_filter_of_key(key, &read);
+    assert_int_equal(read.statuses, filter->statuses);
+    assert_true(slice_equal(read.zone, filter->zone));
+    assert_true(slice_equal(read.region, filter->region));
+    assert_true(slice_equal(read.near_region, filter->near_region));
+    assert_true(slice_equal(read.near_zone, filter->near_zone));
+    assert_int_equal(read.metadata_count, filter->metadata_count);
+    for (size_t i = 0; i < read.metadata_count; i++) {
+        assert_true(slice_equal(read.metadata[i].name, filter->metadata[i].name));
+        assert_true(slice_equal(read.metadata[i].value, filter->metadata[i].value));
+    }
+    assert_true(slice_equal((struct slice){again, instance_filter_key(&read, again)}, key));
+}
+
 static void filters_have_the_same_text_only_if_they_select_alike(void **state)
 {
     (void)state;
@@ -274,6 +292,7 @@ static void filters_have_the_same_text_only_if_they_select_alike(void **state)
     size_t sizes[COUNT];
     for (size_t i = 0; i < COUNT; i++) {
         sizes[i] = instance_filter_key(&filters[i], keys[i]);
+        check_read_back(&filters[i], (struct slice){keys[i], sizes[i]});
         for (size_t k = 0; k < i; k++)
             assert_false(
                 slice_equal((struct slice){keys[i], sizes[i]}, (struct slice){keys[k], sizes[k]}));

@@ -249,16 +249,16 @@ static void state_is_encoded_once_for_all_lagging_subscriptions(void **state)
     put_many(registry, "s", 0, 40, at_ms(0));
     push_fixture_run(push);
     const struct topic *topic = topics_find(&push->topics, SLICE("s"));
-    const struct frame *frame = topic->state[FORM_NATIVE];
+    const struct frame *frame = topic->plain.state[FORM_NATIVE];
     assert_non_null(frame);
     for (int i = 0; i < CLIENTS; i++) {
         check_count(websocket_client_next(&clients[i]), "changes", 41);
         assert_int_equal(clients[i].message.body_size, frame->size - 4);
     }
-    assert_ptr_equal(topic->state[FORM_NATIVE], frame);
+    assert_ptr_equal(topic->plain.state[FORM_NATIVE], frame);
     put(registry, "s", "next", at_ms(0)); /* the next change drops it */
     push_fixture_run(push);
-    assert_null(topic->state[FORM_NATIVE]);
+    assert_null(topic->plain.state[FORM_NATIVE]);
     for (int i = 0; i < CLIENTS; i++)
         websocket_client_close(&clients[i]);
 }

@@ -204,8 +204,10 @@ static void responses_are_those_of_the_contract(void **state)
 {
     (void)state;
     struct text text = {0};
-    message_subscribed(&text, SLICE("s"), 7, "abc");
+    message_subscribed(&text, SLICE("s"), 7, "abc", false);
     check(&text, "{'type':'subscribed','service_id':'s','version':7,'run':'abc'}");
+    message_subscribed(&text, SLICE("s"), 7, "abc", true);
+    check(&text, "{'type':'subscribed','service_id':'s','version':7,'run':'abc','filtered':true}");
     message_unsubscribed(&text, SLICE("*"));
     check(&text, "{'type':'unsubscribed','service_id':'*'}");
     message_pong(&text);
@@ -225,7 +227,7 @@ static void write_all(struct text *out, const struct instance *instance)
         message_reload(out, form, SLICE("s"), WALL_MS);
     }
     message_service_change(out, SLICE("s"), 1, SLICE("{}"), true);
-    message_subscribed(out, SLICE("s"), 1, "run");
+    message_subscribed(out, SLICE("s"), 1, "run", true);
     message_unsubscribed(out, SLICE("s"));
     message_pong(out);
     message_error(out, "message", SLICE("t"));

@@ -40,13 +40,13 @@ static struct topic *subscribe(struct topics *topics, const char *id,
     struct topic *topic = topics_get(topics, slice_of(id));
     assert_non_null(topic);
     subscription->topic = topic;
-    LIST_INSERT_HEAD(&topic->subscriptions, subscription, topic_link);
+    LIST_INSERT_HEAD(&topic->plain.subscriptions, subscription, view_link);
     return topic;
 }
 
 static void unsubscribe(struct topics *topics, struct subscription *subscription)
 {
-    LIST_REMOVE(subscription, topic_link);
+    LIST_REMOVE(subscription, view_link);
     topics_subscriber_removed(topics, subscription->topic);
 }
 
@@ -106,15 +106,15 @@ static void state_is_dropped_with_the_topic(void **state)
     struct topics *topics = &((struct fixture *)*state)->topics;
     struct topic *topic = topics_get(topics, SLICE("s"));
     struct frame *frame = frame_create(FRAME_TEXT, SLICE("state"));
-    topic_cache_state(topics, topic, FORM_NATIVE, frame_ref(frame));
-    topic_cache_state(topics, topic, FORM_CAMEL, frame_ref(frame));
-    topic_drop_state(topic);
+    topic_cache_state(topics, topic, &topic->plain, FORM_NATIVE, frame_ref(frame));
+    topic_cache_state(topics, topic, &topic->plain, FORM_CAMEL, frame_ref(frame));
+    topic_drop_states(topic);
     assert_int_equal(frame->refs, 1);
-    assert_null(topic->state[FORM_NATIVE]);
-    topic_cache_state(topics, topic, FORM_JAVA, frame_ref(frame));
+    assert_null(topic->plain.state[FORM_NATIVE]);
+    topic_cache_state(topics, topic, &topic->plain, FORM_JAVA, frame_ref(frame));
     topics_drop_states(topics);
     assert_int_equal(frame->refs, 1);
-    topic_cache_state(topics, topic, FORM_JAVA, frame_ref(frame));
+    topic_cache_state(topics, topic, &topic->plain, FORM_JAVA, frame_ref(frame));
     topics_free_idle(topics);
     assert_int_equal(frame->refs, 1);
     assert_null(topics_find(topics, SLICE("s")));

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * change_filter - a change as a client sees it that has only the instances that match a filter.
+ *
+ * For such a client, an instance that begins to match is new, and one that does not match any more
+ * is deleted. Long polls with `delta` and WebSocket subscriptions see changes in this way. Pure;
+ * any thread.
+ */
+#pragma once
+
+#include "artemis-core/model/instance_filter.h"
+#include "artemis-server/registry/change_log.h"
+
+/* False: the client does not see the change. Else *type is what it is to the client. What an
+ * instance was before is not known, so one that does not match any more may be deleted twice. */
+bool change_filter_sees(const struct instance_filter *filter, const struct change *change,
+                        enum change_type *type);
