@@ -11,7 +11,7 @@
 #define CONNECT_TIMEOUT_MS 3000L
 #define BODY_MAX_BYTES     (512u << 20)
 
-enum { RETRY_AFTER_SECS_MAX = 24 * 60 * 60 };
+enum { RETRY_AFTER_SECS_MAX = 24 * 60 * 60, POLL_MS = 1000 };
 
 /* Filled by the callbacks during a call. */
 struct receiver {
@@ -232,55 +232,100 @@ static struct curl_slist *request_headers(const struct call_request *request)
     return NULL;
 }
 
-static CURLcode perform(CURL *curl, const struct server_url *url,
-                        const struct call_request *request, long timeout_secs,
-                        struct receiver *receiver)
-{
-    struct curl_slist *list = request_headers(request);
-    char *address = NULL;
-    CURLcode code = CURLE_OUT_OF_MEMORY;
-    if (!list || asprintf(&address, "%s%s", url->base, request->path) < 0) {
-        address = NULL;
-        goto out;
-    }
-    set_receiver(curl, receiver, timeout_secs);
-    set_body(curl, request);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    code = set_texts(curl, address, url->loopback, request->credentials);
-    if (code == CURLE_OK)
-        code = curl_easy_perform(curl);
-out:
-    curl_slist_free_all(list);
-    free(address);
-    return code;
-}
+/* A call that libcurl carries out. */
+struct exchange {
+    const struct curl_call *call;
+    struct receiver receiver;
+    struct curl_slist *headers;
+    CURLcode code; /* CURLE_OUT_OF_MEMORY until it has ended */
+};
 
-void curl_call_send(const struct server_url *url, const struct call_request *request,
-                    long timeout_secs, struct call_response *response)
+/* Sets up a call. False without memory. */
+static bool prepare(struct exchange *exchange, const struct curl_call *call, long timeout_secs)
 {
     static_assert(CALL_HEADER_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors to `detail`");
-    *response = (struct call_response){.transfer = TRANSFER_NO_MEMORY};
-    struct receiver receiver = {
-        .curl = curl_easy_init(),
-        .request = request,
-        .response = response,
-        .transfer = TRANSFER_DONE,
-    };
-    CURL *curl = receiver.curl;
-    if (!curl)
-        return;
+    const struct call_request *request = call->request;
+    char *address = NULL;
+    *exchange = (struct exchange){.call = call, .code = CURLE_OUT_OF_MEMORY};
+    exchange->receiver = (struct receiver){.curl = curl_easy_init(),
+                                           .request = request,
+                                           .response = call->response,
+                                           .transfer = TRANSFER_DONE};
+    CURL *curl = exchange->receiver.curl;
+    exchange->headers = request_headers(request);
+    if (!curl || !exchange->headers ||
+        asprintf(&address, "%s%s", call->url->base, request->path) < 0)
+        return false;
+    set_receiver(curl, &exchange->receiver, timeout_secs);
+    set_body(curl, request);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
+    CURLcode code = set_texts(curl, address, call->url->loopback, request->credentials);
+    free(address);
+    return code == CURLE_OK;
+}
 
-    CURLcode code = perform(curl, url, request, timeout_secs, &receiver);
-    response->transfer =
-        receiver.transfer != TRANSFER_DONE ? receiver.transfer : transfer_of(code, url);
+/* Carries out the calls of `multi` until all have ended. */
+static void perform(CURLM *multi)
+{
+    int running = 1;
+    int left;
+    while (curl_multi_perform(multi, &running) == CURLM_OK && running > 0 &&
+           curl_multi_poll(multi, NULL, 0, POLL_MS, NULL) == CURLM_OK) {
+    }
+    for (CURLMsg *message; (message = curl_multi_info_read(multi, &left));) {
+        struct exchange *exchange = NULL;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        if (message->msg == CURLMSG_DONE)
+            exchange->code = message->data.result;
+    }
+}
+
+/* Completes the response, and releases what the call had. */
+static void finish(struct exchange *exchange, CURLM *multi)
+{
+    struct call_response *response = exchange->call->response;
+    CURL *curl = exchange->receiver.curl;
+    response->transfer = exchange->receiver.transfer != TRANSFER_DONE
+                             ? exchange->receiver.transfer
+                             : transfer_of(exchange->code, exchange->call->url);
     if (!response->detail[0])
-        snprintf(response->detail, sizeof response->detail, "%s", curl_easy_strerror(code));
+        snprintf(response->detail, sizeof response->detail, "%s",
+                 curl_easy_strerror(exchange->code));
     if (response->transfer == TRANSFER_DONE) {
         long http_status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http_status);
         response->http_status = (int)http_status;
     }
+    curl_multi_remove_handle(multi, curl);
     curl_easy_cleanup(curl);
+    curl_slist_free_all(exchange->headers);
+}
+
+void curl_call_send_all(const struct curl_call calls[], size_t count, long timeout_secs)
+{
+    CURLM *multi = curl_multi_init();
+    struct exchange *exchanges = calloc(count, sizeof *exchanges);
+    for (size_t i = 0; i < count; i++)
+        *calls[i].response = (struct call_response){.transfer = TRANSFER_NO_MEMORY};
+    if (!multi || !exchanges)
+        goto out;
+    for (size_t i = 0; i < count; i++)
+        if (prepare(&exchanges[i], &calls[i], timeout_secs))
+            curl_multi_add_handle(multi, exchanges[i].receiver.curl);
+    perform(multi);
+    for (size_t i = 0; i < count; i++)
+        finish(&exchanges[i], multi);
+out:
+    free(exchanges);
+    curl_multi_cleanup(multi);
+}
+
+void curl_call_send(const struct server_url *url, const struct call_request *request,
+                    long timeout_secs, struct call_response *response)
+{
+    const struct curl_call call = {url, request, response};
+    curl_call_send_all(&call, 1, timeout_secs);
 }
 
 void curl_call_free(struct call_response *response)

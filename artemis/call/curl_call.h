@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * curl_call - sends one HTTP request to a server with libcurl and receives the response.
+ * curl_call - sends HTTP requests to servers with libcurl and receives the responses.
  *
  * A call always produces a response: `transfer` states how it ended (call_response), so callers
  * handle errors in one place. Limits: 3 s to connect, the given timeout for the whole call, 512 MiB
@@ -32,7 +32,17 @@ struct call_request {
     void *context;
 };
 
-/* `timeout_secs` limits the whole call. `response` is released with curl_call_free. */
+/* One of several calls. */
+struct curl_call {
+    const struct server_url *url;
+    const struct call_request *request;
+    struct call_response *response; /* filled; released with curl_call_free */
+};
+
+/* Carries out all calls at the same time, so that servers which do not respond cost one timeout
+ * together. `timeout_secs` limits each call. */
+void curl_call_send_all(const struct curl_call calls[], size_t count, long timeout_secs);
+/* The same for one call. */
 void curl_call_send(const struct server_url *url, const struct call_request *request,
                     long timeout_secs, struct call_response *response);
 void curl_call_free(struct call_response *response);

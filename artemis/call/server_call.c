@@ -85,25 +85,40 @@ static void set_bad_token(enum error error, const char *problem, struct server_c
     set_usage(problem, &result->outcome);
 }
 
-static void call_server(const struct args *args, const struct server_url *url,
-                        const struct call_request *request, struct server_call_result *result)
+void server_call_run_all(const struct args *args, const struct call_request *request,
+                         const struct server_url urls[], size_t count,
+                         struct server_call_result results[])
 {
     struct server_credentials credentials;
     struct call_request complete = *request;
     char problem[ARGS_PROBLEM_MAX];
-    char *authorization;
-    enum error error = token_option_read(args, &authorization, problem);
-    if (error) {
-        set_bad_token(error, problem, result);
-        return;
-    }
+    char *authorization = NULL;
+    struct curl_call *calls = calloc(count, sizeof *calls);
+    enum error error = calls ? token_option_read(args, &authorization, problem) : ERR_NO_MEMORY;
+    for (size_t i = 0; i < count && error; i++)
+        set_bad_token(error, problem, &results[i]);
+    if (error)
+        goto out;
     server_credentials_read(args, &credentials);
     complete.credentials = &credentials;
     complete.authorization = authorization;
-    curl_call_send(url, &complete, args_number(args, "timeout"), &result->response);
+    for (size_t i = 0; i < count; i++)
+        calls[i] = (struct curl_call){&urls[i], &complete, &results[i].response};
+    curl_call_send_all(calls, count, args_number(args, "timeout"));
+    for (size_t i = 0; i < count; i++) {
+        struct server_call_result *result = &results[i];
+        call_response_evaluate(&result->response, urls[i].shown, &result->outcome, &result->root);
+        call_response_require(result->root, request->data, urls[i].shown, &result->outcome);
+    }
+out:
     token_option_free(authorization);
-    call_response_evaluate(&result->response, url->shown, &result->outcome, &result->root);
-    call_response_require(result->root, request->data, url->shown, &result->outcome);
+    free(calls);
+}
+
+static void call_server(const struct args *args, const struct server_url *url,
+                        const struct call_request *request, struct server_call_result *result)
+{
+    server_call_run_all(args, request, url, 1, result);
 }
 
 void server_call_run(const struct args *args, const struct call_request *request,

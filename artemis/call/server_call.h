@@ -58,6 +58,12 @@ void server_call_run(const struct args *args, const struct call_request *request
 void server_call_again(const struct args *args, const struct server_call_result *previous,
                        const struct call_request *request, struct server_call_result *result);
 
+/* Calls all `urls` at the same time, with the credentials and the time limit of the command line.
+ * Fills the results, which are zero before; each is released with server_call_result_free. */
+void server_call_run_all(const struct args *args, const struct call_request *request,
+                         const struct server_url urls[], size_t count,
+                         struct server_call_result results[]);
+
 /* Posts a JSON body and releases it; NULL stands for "out of memory". */
 void server_call_post(const struct args *args, const char *path, json_t *body,
                       struct server_call_result *result);
