@@ -7,9 +7,6 @@
 
 #define MESSAGE_MAX 2048
 
-/* Longest escaped form: "\\u202e". An unescaped code point takes at most 4 bytes. */
-#define PIECE_MAX 8
-
 #define NOT_UTF8 UINT32_MAX
 
 static const struct {
@@ -53,23 +50,21 @@ static uint32_t read_code_point(const unsigned char *at, size_t available, size_
     return code_point;
 }
 
-/* Writes the next code point of *at in escaped form, advances *at, and returns its columns.
- */
-static size_t next_piece(const char **at, size_t available, char piece[PIECE_MAX])
+size_t terminal_text_piece(const char **at, size_t available, char piece[TERMINAL_PIECE_MAX])
 {
     size_t length = 0;
     const unsigned char *bytes = (const unsigned char *)*at;
     uint32_t code_point = read_code_point(bytes, available, &length);
     *at += length;
     if (code_point == NOT_UTF8)
-        return (size_t)snprintf(piece, PIECE_MAX, "\\x%02x", bytes[0]);
+        return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, "\\x%02x", bytes[0]);
     if (code_point == '\n')
-        return (size_t)snprintf(piece, PIECE_MAX, "\\n");
+        return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, "\\n");
     if (code_point == '\t')
-        return (size_t)snprintf(piece, PIECE_MAX, "\\t");
+        return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, "\\t");
     if (is_unsafe(code_point)) {
         const char *format = code_point < 0x80 ? "\\x%02x" : "\\u%04x";
-        return (size_t)snprintf(piece, PIECE_MAX, format, (unsigned)code_point);
+        return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, format, (unsigned)code_point);
     }
     memcpy(piece, bytes, length);
     piece[length] = '\0';
@@ -78,21 +73,21 @@ static size_t next_piece(const char **at, size_t available, char piece[PIECE_MAX
 
 size_t terminal_text_width(const char *text)
 {
-    char piece[PIECE_MAX];
+    char piece[TERMINAL_PIECE_MAX];
     size_t columns = 0;
     for (const char *end = text + strlen(text); text < end;)
-        columns += next_piece(&text, (size_t)(end - text), piece);
+        columns += terminal_text_piece(&text, (size_t)(end - text), piece);
     return columns;
 }
 
 size_t terminal_text_print(FILE *out, const char *text, size_t columns_max)
 {
-    char piece[PIECE_MAX];
+    char piece[TERMINAL_PIECE_MAX];
     bool cut = columns_max > 0 && terminal_text_width(text) > columns_max;
     size_t limit = cut ? columns_max - 1 : SIZE_MAX;
     size_t columns = 0;
     for (const char *end = text + strlen(text); text < end;) {
-        size_t width = next_piece(&text, (size_t)(end - text), piece);
+        size_t width = terminal_text_piece(&text, (size_t)(end - text), piece);
         if (columns + width > limit)
             break;
         fputs(piece, out);

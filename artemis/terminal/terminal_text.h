@@ -25,6 +25,13 @@ size_t terminal_text_width(const char *text);
  * the number of columns printed. */
 size_t terminal_text_print(FILE *out, const char *text, size_t columns_max);
 
+/* Longest escaped form: "\\u202e". An unescaped code point takes at most 4 bytes. */
+#define TERMINAL_PIECE_MAX 8
+
+/* Writes the next code point of *at, of which `available` bytes remain, in escaped form, with a
+ * NUL. Advances *at and returns the columns of the piece. */
+size_t terminal_text_piece(const char **at, size_t available, char piece[TERMINAL_PIECE_MAX]);
+
 /* Prints a JSON document escaped and on one line. The document stays equal: unsafe characters in
  * strings become \u escapes, and line breaks between values become blanks. */
 void terminal_text_print_json(FILE *out, const char *json, size_t size_bytes);
