@@ -303,6 +303,13 @@ static void print_providers(const json_t *root, FILE *out)
         print_provider(json_array_get(providers, i), out);
 }
 
+void view_cluster_notes(const json_t *root, FILE *out)
+{
+    print_size(root, out);
+    print_blocked(root, out);
+    print_providers(root, out);
+}
+
 void view_cluster(const json_t *root, FILE *out, size_t columns_max)
 {
     const json_t *peers = call_response_field(root, "peers");
@@ -310,9 +317,7 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     fputc('\n', out);
     if (count_others(peers) == 0) {
         fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
-        print_size(root, out);
-        print_blocked(root, out);
-        print_providers(root, out);
+        view_cluster_notes(root, out);
         return;
     }
     const struct table table = {
@@ -326,7 +331,5 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     table_print(&table, out, columns_max);
     fputc('\n', out);
     print_summary(peers, out);
-    print_size(root, out);
-    print_blocked(root, out);
-    print_providers(root, out);
+    view_cluster_notes(root, out);
 }

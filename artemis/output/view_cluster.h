@@ -20,6 +20,10 @@
 /* Prints this node, one line for each peer with its last error below, and a summary. */
 void view_cluster(const json_t *root, FILE *out, size_t columns_max);
 
+/* Prints what is not well, of the lines below the peers: too few nodes, blocked nodes, membership
+ * providers that fail or warn. */
+void view_cluster_notes(const json_t *root, FILE *out);
+
 /* Prints what has been ordered, of the response of /api/cluster/block or unblock. */
 void view_cluster_order(const json_t *root, bool blocks, FILE *out);
 
