@@ -57,6 +57,10 @@ enum error hash_index_reserve(struct hash_index *index)
 void hash_index_shrink(struct hash_index *index)
 {
     uint64_t capacity = (uint64_t)index->count * 2;
+    if (capacity == 0) {
+        hash_index_free(index);
+        return;
+    }
     if (capacity < FIRST_CAPACITY)
         capacity = FIRST_CAPACITY;
     if (capacity < index->capacity / 2 && resize(index, (uint32_t)capacity))

@@ -34,7 +34,8 @@ typedef bool hash_index_matches(const void *context, uint32_t element, const voi
 
 void hash_index_free(struct hash_index *index);
 MUST_USE enum error hash_index_reserve(struct hash_index *index); /* memory for one more */
-/* Makes a table smaller that has less than a quarter in use. Costs a pass over the table. */
+/* Makes a table smaller that has less than a quarter in use, and frees an empty one. Costs a pass
+ * over the table. */
 void hash_index_shrink(struct hash_index *index);
 void hash_index_insert(struct hash_index *index, uint32_t hash, uint32_t element);
 /* The slot where the search for a hash begins. Any capacity will do, not only a power of two. */

@@ -22,26 +22,44 @@ size_t number_set_bytes(const struct number_set *set)
     return ((size_t)set->capacity + upper_words(set->capacity)) * sizeof(*set->words);
 }
 
-enum error number_set_reserve(struct number_set *set, uint32_t words)
+/* Moves the numbers to another capacity; all of them must be within it. */
+static enum error resize(struct number_set *set, uint32_t capacity)
 {
-    enum { FIRST_CAPACITY = 4 };
-    uint32_t capacity = set->capacity ? set->capacity : FIRST_CAPACITY;
-    if (words <= set->capacity)
-        return ERR_NONE;
-    while (capacity < words)
-        capacity *= 2;
-    uint64_t *grown = calloc((size_t)capacity + upper_words(capacity), sizeof(*grown));
-    if (!grown)
+    uint32_t kept = capacity < set->capacity ? capacity : set->capacity;
+    uint64_t *words = calloc((size_t)capacity + upper_words(capacity), sizeof(*words));
+    if (!words)
         return ERR_NO_MEMORY;
     if (set->words) {
-        memcpy(grown, set->words, set->capacity * sizeof(*grown));
-        memcpy(grown + capacity, set->words + set->capacity,
-               upper_words(set->capacity) * sizeof(*grown));
+        memcpy(words, set->words, kept * sizeof(*words));
+        memcpy(words + capacity, set->words + set->capacity, upper_words(kept) * sizeof(*words));
     }
     free(set->words);
-    set->words = grown;
+    set->words = words;
     set->capacity = capacity;
     return ERR_NONE;
+}
+
+static uint32_t capacity_for(uint32_t words)
+{
+    uint32_t capacity = 4;
+    while (capacity < words)
+        capacity *= 2;
+    return capacity;
+}
+
+enum error number_set_reserve(struct number_set *set, uint32_t words)
+{
+    return words <= set->capacity ? ERR_NONE : resize(set, capacity_for(words));
+}
+
+void number_set_shrink(struct number_set *set, uint32_t words)
+{
+    if (words == 0) {
+        assert(set->count == 0);
+        number_set_free(set);
+    } else if (capacity_for(words) < set->capacity / 2 && resize(set, capacity_for(words))) {
+        return; /* without memory it stays as it is */
+    }
 }
 
 void number_set_add(struct number_set *set, uint32_t number)

@@ -3,8 +3,7 @@
  * number_set - a set of element numbers of a slab: a bit for each number.
  *
  * A second level has a bit for each word of the first that is not zero, so taking a number out
- * does not scan the whole set. The set takes an eighth of a byte for each number that it can hold,
- * and it does not shrink, like the table of a slab.
+ * does not scan the whole set. The set takes an eighth of a byte for each number that it can hold.
  *
  * Not thread-safe: the owner's lock protects it. An add after a successful reserve cannot fail.
  */
@@ -28,6 +27,9 @@ struct number_set {
 void number_set_free(struct number_set *set);
 /* Memory for the numbers up to `words` * 64. ERR_NO_MEMORY leaves the set as it was. */
 MUST_USE enum error number_set_reserve(struct number_set *set, uint32_t words);
+/* Returns memory that numbers up to `words` * 64 do not need, if it is most of it. The set must
+ * have no number above. */
+void number_set_shrink(struct number_set *set, uint32_t words);
 /* No-op for a number that is in the set. */
 void number_set_add(struct number_set *set, uint32_t number);
 /* No-op for a number that is not in the set, or above what was reserved. */

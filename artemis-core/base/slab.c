@@ -118,10 +118,41 @@ static void free_chunk(struct slab *slab, uint32_t number)
     slab->live_chunks--;
 }
 
+/* Cuts off the freed chunks at the end of a table that is mostly empty. */
+static void shrink_table(struct slab *slab)
+{
+    enum { SMALLEST_TABLE = 8 };
+    uint32_t count = slab->chunk_count;
+    while (count && !chunk_at(slab, count)->elements)
+        count--;
+    if (count == 0) {
+        slab_free(slab);
+        return;
+    }
+    uint32_t capacity = count * 2 > SMALLEST_TABLE ? count * 2 : SMALLEST_TABLE;
+    if (capacity > slab->chunk_capacity / 2)
+        return;
+    struct slab_chunk *chunks = realloc(slab->chunks, capacity * sizeof(*chunks));
+    if (!chunks)
+        return; /* it stays as it is */
+    slab->chunks = chunks;
+    slab->chunk_capacity = capacity;
+    slab->chunk_count = count;
+    slab->freed = 0;
+    for (uint32_t number = count; number; number--) {
+        if (chunk_at(slab, number)->elements)
+            continue;
+        chunk_at(slab, number)->next = slab->freed;
+        slab->freed = number;
+    }
+}
+
 void slab_shrink(struct slab *slab)
 {
     if (slab->with_free && chunk_at(slab, slab->with_free)->used == 0)
         free_chunk(slab, slab->with_free);
+    if (slab->live_chunks < slab->chunk_capacity / 4)
+        shrink_table(slab);
 }
 
 void slab_release(struct slab *slab, uint32_t number)

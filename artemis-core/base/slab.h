@@ -8,7 +8,7 @@
  *
  * Elements live in chunks of 64. A chunk whose last element is released is freed, unless no other
  * chunk has a free element; its numbers are given out again. The table of chunks (24 bytes a
- * chunk) only grows. Not thread-safe: the owner's lock protects it.
+ * chunk) becomes smaller only by slab_shrink. Not thread-safe: the owner's lock protects it.
  */
 #pragma once
 
@@ -44,7 +44,8 @@ void slab_free(struct slab *slab);
 /* A zeroed element's number. ERR_NO_MEMORY. */
 MUST_USE enum error slab_alloc(struct slab *slab, uint32_t *out);
 void slab_release(struct slab *slab, uint32_t number);
-/* Frees the chunk that was kept for the next element. */
+/* Frees the chunk that was kept for the next element, and what a table that is mostly empty has
+ * after its last chunk: slab_end may be lower then. Costs a pass over such a table. */
 void slab_shrink(struct slab *slab);
 /* Memory of the elements and of the table, in bytes. */
 size_t slab_bytes(const struct slab *slab);
@@ -57,7 +58,8 @@ static inline void *slab_at(const struct slab *slab, uint32_t number)
            (size_t)(index % SLAB_CHUNK_ELEMENTS) * slab->element_size;
 }
 
-/* As slab_at, for a number that may have been released: NULL when its chunk was freed. */
+/* As slab_at, for a number below slab_end that may have been released: NULL when its chunk was
+ * freed. */
 static inline void *slab_find(const struct slab *slab, uint32_t number)
 {
     return slab->chunks[(number - 1) / SLAB_CHUNK_ELEMENTS].elements ? slab_at(slab, number) : NULL;

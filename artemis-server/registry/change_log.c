@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 
 #define NO_WAKEUP UINT64_MAX
 
@@ -90,6 +92,30 @@ static bool is_outdated(const struct change_log *log, struct moment now)
            now.wall_ms > oldest->wall_ms + CHANGE_LOG_KEEP_MS;
 }
 
+/* Returns the memory of the pages within an array; they read as zero then. */
+static void return_pages(void *array, size_t size)
+{
+    uintptr_t page = getauxval(AT_PAGESZ);
+    uintptr_t begin = ((uintptr_t)array + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)array + size) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+/* The oldest change was that of revision `first`: returns the memory of the parts of the ring that
+ * have become empty. */
+static void return_parts(struct change_log *log, uint64_t first)
+{
+    enum { PART = 4096 }; /* changes; few calls, each of which takes some microseconds */
+    for (uint64_t end = (first / PART + 1) * PART; end <= log->_shared.first; end += PART) {
+        if (log->capacity < PART || change_log_revision(log) >= end - PART + log->capacity)
+            continue; /* later changes are in it */
+        size_t at = (end - PART) & (log->capacity - 1);
+        return_pages(&log->_shared.ring[at], PART * sizeof(*log->_shared.ring));
+        return_pages(&log->_shared.before[at], PART * sizeof(*log->_shared.before));
+    }
+}
+
 void change_log_trim(struct change_log *log, struct moment now)
 {
     enum { DROPS_PER_LOCK = 64 };
@@ -97,8 +123,10 @@ void change_log_trim(struct change_log *log, struct moment now)
     int count;
     do {
         pthread_mutex_lock(&log->_shared.lock);
+        uint64_t first = log->_shared.first;
         for (count = 0; count < DROPS_PER_LOCK && is_outdated(log, now); count++)
             dropped[count] = drop_first(log);
+        return_parts(log, first);
         pthread_mutex_unlock(&log->_shared.lock);
         for (int i = 0; i < count; i++)
             instance_unref(dropped[i]);

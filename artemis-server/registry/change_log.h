@@ -10,8 +10,8 @@
  * restart is older than the log, and so "gone": the client fetches everything again.
  *
  * The log is a ring of fixed capacity. The oldest changes are dropped when the ring is full,
- * when the instances exceed CHANGE_LOG_BYTES_MAX, and by change_log_trim. An append cannot fail.
- * The log references the instances in it.
+ * when the instances exceed CHANGE_LOG_BYTES_MAX, and by change_log_trim, which returns the memory
+ * of the empty part of the ring too. An append cannot fail. The log references the instances in it.
  *
  * Each change has the revision of the one before it of the same service. The changes of a service
  * are therefore read at the cost of their number, however many others the log has.

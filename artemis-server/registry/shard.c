@@ -460,6 +460,7 @@ void shard_shrink(struct shard *shard)
 {
     slab_shrink(&shard->records);
     slab_shrink(&shard->services);
+    shard_shrink_dirty(shard);
     hash_index_shrink(&shard->record_index);
     hash_index_shrink(&shard->service_index);
     hash_index_shrink(&shard->text_holders);

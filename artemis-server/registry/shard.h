@@ -340,6 +340,8 @@ void shard_unlink_bucket(struct shard *shard, uint32_t number);
 
 /* Memory in the dirty lists for one more record. */
 MUST_USE enum error shard_reserve_dirty(struct shard *shard);
+/* Returns memory of the dirty lists that the records do not need. */
+void shard_shrink_dirty(struct shard *shard);
 /* Adds a record to a dirty list, unless it is in it. */
 void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind);
 /* Marks a record whose content or stamp is new for storage, if there is storage. */

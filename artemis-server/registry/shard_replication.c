@@ -151,15 +151,22 @@ void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *ste
 
 /* --- dirty lists ------------------------------------------------------------------------------ */
 
+static_assert((int)NUMBER_SET_WORD_BITS == SLAB_CHUNK_ELEMENTS, "a word for each chunk of records");
+
 enum error shard_reserve_dirty(struct shard *shard)
 {
     enum error error = ERR_NONE;
-    /* A new record may open a new chunk of the slab. */
-    uint32_t words = slab_end(&shard->records) / NUMBER_SET_WORD_BITS + 1;
+    uint32_t words = shard->records.chunk_count + 1; /* a new record may open a new chunk */
     for (int kind = 0; !error && kind < (shard->settings.storing ? DIRTY_KINDS : DIRTY_STORE);
          kind++)
         error = number_set_reserve(&shard->dirty[kind], words);
     return error;
+}
+
+void shard_shrink_dirty(struct shard *shard)
+{
+    for (int kind = 0; kind < DIRTY_KINDS; kind++)
+        number_set_shrink(&shard->dirty[kind], shard->records.chunk_count);
 }
 
 void shard_mark_dirty(struct shard *shard, uint32_t number, enum dirty_kind kind)

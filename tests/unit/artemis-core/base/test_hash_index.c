@@ -180,6 +180,12 @@ static void index_shrinks_when_few_are_left(void **state)
     assert_int_equal(index.capacity, 16);
     for (uint32_t i = 1; i <= 3; i++)
         assert_int_equal(find(&index, &elements, elements.hashes[i], 1000 + i), i);
+    for (uint32_t i = 1; i <= 3; i++)
+        toggle(&index, &elements, i, 0);
+    hash_index_shrink(&index);
+    assert_int_equal(index.capacity, 0);
+    toggle(&index, &elements, 1, 7);
+    assert_int_equal(find(&index, &elements, 7, 1001), 1);
     hash_index_free(&index);
 }
 

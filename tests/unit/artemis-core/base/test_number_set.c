@@ -5,6 +5,7 @@
 #include "artemis-core/base/number_set.h"
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/failing_malloc.h"
 
 /* The second level has three words. */
 enum { WORDS = NUMBER_SET_WORD_BITS * 2 + 1, NUMBERS = WORDS * NUMBER_SET_WORD_BITS };
@@ -100,6 +101,30 @@ static void set_keeps_its_numbers_when_it_grows(void **state)
     number_set_free(&set);
 }
 
+static void set_keeps_its_numbers_when_it_shrinks(void **state)
+{
+    (void)state;
+    struct number_set set = {0};
+    assert_int_equal(number_set_reserve(&set, WORDS), ERR_NONE);
+    size_t full = number_set_bytes(&set);
+    number_set_add(&set, 1);
+    number_set_add(&set, NUMBER_SET_WORD_BITS * 3);
+    number_set_shrink(&set, WORDS);
+    assert_int_equal(number_set_bytes(&set), full);
+    failing_malloc_after(1);
+    number_set_shrink(&set, 3);
+    failing_malloc_after(-1);
+    assert_int_equal(number_set_bytes(&set), full); /* without memory */
+    number_set_shrink(&set, 3);
+    assert_int_equal(set.capacity, 4);
+    assert_int_equal(number_set_reserve(&set, WORDS), ERR_NONE);
+    assert_int_equal(number_set_pop(&set, 0), 1);
+    assert_int_equal(number_set_pop(&set, 0), NUMBER_SET_WORD_BITS * 3);
+    assert_int_equal(number_set_pop(&set, 0), 0);
+    number_set_shrink(&set, 0);
+    assert_int_equal(number_set_bytes(&set), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +133,7 @@ int main(void)
         cmocka_unit_test(numbers_come_out_from_a_number_on),
         cmocka_unit_test(removed_number_does_not_come_out),
         cmocka_unit_test(set_keeps_its_numbers_when_it_grows),
+        cmocka_unit_test(set_keeps_its_numbers_when_it_shrinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

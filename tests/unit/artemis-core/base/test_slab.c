@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/failing_malloc.h"
 
 enum { ELEMENT_BYTES = 24, MANY = SLAB_CHUNK_ELEMENTS * 40 + 1 };
 
@@ -128,6 +129,54 @@ static void chunk_without_elements_is_freed_and_its_numbers_come_again(void **st
     slab_free(&slab);
 }
 
+static void shrunk_table_ends_at_the_last_chunk(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        take(&slab);
+    const uint32_t last = 3 * SLAB_CHUNK_ELEMENTS; /* of the third chunk */
+    fill(&slab, last, 0xAB);
+    for (uint32_t i = 1; i <= MANY; i++)
+        if (i != last)
+            slab_release(&slab, i);
+    failing_malloc_after(1);
+    slab_shrink(&slab);
+    failing_malloc_after(-1);
+    assert_int_equal(slab.chunk_count, MANY / SLAB_CHUNK_ELEMENTS + 1); /* without memory */
+    slab_shrink(&slab);
+    assert_int_equal(slab_end(&slab), last + 1);
+    assert_int_equal(slab.chunk_capacity, 8);
+    assert_true(is_filled(&slab, last, 0xAB));
+    static bool again[MANY + SLAB_CHUNK_ELEMENTS];
+    again[last] = true;
+    for (uint32_t i = 2; i <= MANY; i++) {
+        uint32_t number = take(&slab);
+        assert_in_range(number, 1, slab_end(&slab) - 1);
+        assert_false(again[number]);
+        again[number] = true;
+    }
+    assert_int_equal(slab.chunk_count, MANY / SLAB_CHUNK_ELEMENTS + 1);
+    slab_free(&slab);
+}
+
+static void shrunk_slab_without_elements_takes_no_memory(void **state)
+{
+    (void)state;
+    struct slab slab;
+    slab_init(&slab, ELEMENT_BYTES);
+    for (uint32_t i = 1; i <= MANY; i++)
+        take(&slab);
+    for (uint32_t i = 1; i <= MANY; i++)
+        slab_release(&slab, i);
+    slab_shrink(&slab);
+    assert_int_equal(slab_bytes(&slab), 0);
+    assert_int_equal(slab_end(&slab), 1);
+    assert_int_equal(take(&slab), 1);
+    slab_free(&slab);
+}
+
 static void chunk_with_one_element_stays(void **state)
 {
     (void)state;
@@ -190,6 +239,8 @@ int main(void)
         cmocka_unit_test(element_is_zeroed_when_new_and_when_used_again),
         cmocka_unit_test(released_numbers_are_used_before_new_ones),
         cmocka_unit_test(chunk_without_elements_is_freed_and_its_numbers_come_again),
+        cmocka_unit_test(shrunk_table_ends_at_the_last_chunk),
+        cmocka_unit_test(shrunk_slab_without_elements_takes_no_memory),
         cmocka_unit_test(chunk_with_one_element_stays),
         cmocka_unit_test(element_of_64_bytes_is_in_one_cache_line),
         cmocka_unit_test(smallest_element_holds_the_free_list),

@@ -7,7 +7,9 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/support/wait.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
@@ -477,6 +479,43 @@ static void sleeper_is_woken_for_each_change(void **state)
     pthread_cond_destroy(&sleeper.called);
 }
 
+/* Of the ring of a log, as far as it is in memory. */
+static size_t resident_pages(const struct change_log *log)
+{
+    enum { PAGES_MAX = 256 };
+    unsigned char in_memory[PAGES_MAX];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t begin = (size_t)log->_shared.ring / page * page;
+    size_t end = (size_t)(log->_shared.ring + log->capacity);
+    size_t pages = 0;
+    assert_true((end - begin) / page < PAGES_MAX);
+    assert_int_equal(mincore((void *)begin, end - begin, in_memory), 0);
+    for (size_t i = 0; i < (end - begin) / page; i++)
+        pages += in_memory[i] & 1;
+    return pages;
+}
+
+static void trim_returns_the_empty_part_of_the_ring(void **state)
+{
+    (void)state;
+    /* The newest changes are in one part of 4,096 with the first that are dropped. */
+    enum { LARGE = 32768, NEWEST = LARGE + 1000, DROPPED = 9000, PAGES_RETURNED = 15 };
+    struct change_log log;
+    uint64_t start = make_log(&log, LARGE, NEWEST);
+    size_t full = resident_pages(&log);
+    change_log_trim(&log, (struct moment){0, CHANGE_LOG_KEEP_MS + DROPPED + 1});
+    assert_int_equal(size_of_log(&log), NEWEST - DROPPED);
+    assert_in_range(resident_pages(&log), 1, full - PAGES_RETURNED);
+    check_since(&log, start, DROPPED, NEWEST);
+    struct instance *instance = make_instance((struct brief){.service = "s", .id = "i"});
+    for (unsigned i = NEWEST + 1; i <= LARGE + DROPPED; i++)
+        assert_int_equal(change_log_append(&log, 0, instance, CHANGE_NEW, (struct moment){0, i}),
+                         start + i);
+    instance_unref(instance);
+    check_since(&log, start, DROPPED, LARGE + DROPPED);
+    change_log_free(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +525,7 @@ int main(void)
         cmocka_unit_test(since_an_older_version_gives_all_after_it_in_order),
         cmocka_unit_test(change_keeps_instance_type_and_time),
         cmocka_unit_test(full_ring_drops_the_oldest),
+        cmocka_unit_test(trim_returns_the_empty_part_of_the_ring),
         cmocka_unit_test(versions_never_given_out_are_gone),
         cmocka_unit_test(log_of_one_change_works),
         cmocka_unit_test(restart_with_a_later_clock_goes_on_above),
