@@ -113,7 +113,8 @@ measure_threads() {
 
 # A server for each number of instances, 100 to a service. They run at the same time and are loaded
 # in turn, so that all have the same share of a machine whose speed varies. A row compares the sums
-# of all rounds. The first rounds do not count: they fill the cache of responses.
+# of all rounds. The first rounds do not count: they fill the cache of responses. The yardstick with
+# as many copies of a body as there are services shows what the copies to the socket alone cost.
 
 SCALE_COUNTS="10000 100000 1000000"
 SCALE_PER_SERVICE=100
@@ -121,11 +122,14 @@ SCALE_WARM_ROUNDS=3
 SCALE_ROUNDS=12
 
 # scale_round KIND COUNT: adds the CPU ticks and the requests of a second to $WORK/scale.KIND.COUNT.
+# Of the kind yardstick, its discovery is loaded.
 scale_round() {
-    local pid=${PID[scale-$2]} before after report
+    local server=scale-$2 load=$1 pid before after report
+    [ "$1" != yardstick ] || server=yardstick-$2 load=discovery
+    pid=${PID[$server]}
     before=$(cpu_ticks "$pid")
     report=$({ timeout -s INT 1 wrk -t2 -c"$CONNECTIONS" -d60s -s "$HERE/load.lua" \
-        "${URL[scale-$2]}" -- "$1" 0 "$2" "$SCALE_PER_SERVICE" || true; } | grep '^requests=') || return 1
+        "${URL[$server]}" -- "$load" 0 "$2" "$SCALE_PER_SERVICE" || true; } | grep '^requests=') || return 1
     after=$(cpu_ticks "$pid")
     # shellcheck disable=SC2046 # two numbers
     set -- "$1" "$2" "$((after - before))" $(field requests errors <<<"$report")
@@ -142,15 +146,15 @@ scale_us() {
         awk -v ticks="$TICKS" '{ cpu += $1; n += $2 } END { printf "%.2f", cpu / ticks / n * 1e6 }'
 }
 
-# scale_rows KIND: one for each number of instances but the first.
+# scale_rows KIND LABEL [TARGET CONDITION]: one for each number of instances but the first.
 scale_rows() {
     local count us ratio fewer="" fewer_us=""
     for count in $SCALE_COUNTS; do
         us=$(scale_us "$1" "$count")
         if [ -n "$fewer" ]; then
             ratio=$(calc %.2f "$us / $fewer_us")
-            row scale "$1, $fewer to $count" "$ratio" ratio \
-                "$ratio times the CPU time ($fewer_us, $us us)" '<= 1.10' 'v <= 1.1'
+            row scale "$2, $fewer to $count" "$ratio" ratio \
+                "$ratio times the CPU time ($fewer_us, $us us)" "${@:3}"
         fi
         fewer=$count fewer_us=$us
     done
@@ -161,14 +165,22 @@ measure_scale() {
     for count in $SCALE_COUNTS; do
         serve "scale-$count" "$BINARY" server "${COMMON[@]}" --set lease.ttl_secs=86400 &&
             fill "scale-$count" "$count" "$SCALE_PER_SERVICE" || return 1
+        response_of "scale-$count" discovery >"$WORK/body-$count"
+        serve "yardstick-$count" "$PROGRAMS/yardstick" --discovery "$WORK/body-$count" \
+            --copies $((count / SCALE_PER_SERVICE)) || return 1
     done
-    for kind in heartbeat discovery; do
+    for kind in heartbeat discovery yardstick; do
         for ((round = 1; round <= SCALE_WARM_ROUNDS + SCALE_ROUNDS; round++)); do
             for count in $SCALE_COUNTS; do
                 scale_round $kind "$count" || return 1
             done
         done
-        scale_rows $kind
     done
-    for count in $SCALE_COUNTS; do stop "scale-$count"; done
+    scale_rows heartbeat heartbeat '<= 1.10' 'v <= 1.1'
+    scale_rows discovery discovery '<= 1.10' 'v <= 1.1'
+    scale_rows yardstick "the yardstick, with as many bodies"
+    for count in $SCALE_COUNTS; do
+        stop "scale-$count"
+        stop "yardstick-$count"
+    done
 }

@@ -2,11 +2,14 @@
  *
  * yardstick - the least a libmicrohttpd server can do: read the request, answer a constant.
  *
- *   yardstick [--heartbeat FILE] [--discovery FILE] [--threads CORES] [--cert FILE --key FILE]
- *   yardstick [--heartbeat FILE] [--discovery FILE] --loops N
+ *   yardstick [--heartbeat FILE] [--discovery FILE [--copies N]] [--threads CORES]
+ *             [--cert FILE --key FILE]
+ *   yardstick [--heartbeat FILE] [--discovery FILE [--copies N]] --loops N
  *
  * A FILE holds a response as `curl -si` prints it; its headers and body are answered again, so that
- * the yardstick sends what the real server sends. Without one the response is a bare constant.
+ * the yardstick sends what the real server sends. Without one the response is a bare constant. With
+ * --copies, the body of discovery is in memory N times, and each response has a random one of them:
+ * what a server pays because its bodies do not fit the caches of the processor.
  * The server is set up as any sensible user would: epoll, a pool of one thread a core, the
  * library's defaults otherwise, and each response made once and shared. With a certificate it
  * speaks TLS. With --loops it runs N daemons without threads of the library, as Artemis does, and
@@ -23,7 +26,8 @@
 
 struct responses {
     struct MHD_Response *heartbeat;
-    struct MHD_Response *discovery;
+    struct MHD_Response **discovery; /* `copies` of them */
+    uint32_t copies;
 };
 
 static void read_file(const char *name, struct text *out)
@@ -86,6 +90,13 @@ static struct MHD_Response *response_from(const char *file, const char *otherwis
     return response;
 }
 
+static struct MHD_Response *random_copy(const struct responses *responses)
+{
+    static _Thread_local uint64_t seed = 1;
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return responses->discovery[(seed >> 32) * responses->copies >> 32];
+}
+
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload_data,
                               size_t *upload_bytes, void **request)
@@ -104,7 +115,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     }
     if (strcmp(url, "/api/registry/heartbeat") == 0)
         return MHD_queue_response(connection, MHD_HTTP_OK, responses->heartbeat);
-    return MHD_queue_response(connection, MHD_HTTP_OK, responses->discovery);
+    return MHD_queue_response(connection, MHD_HTTP_OK, random_copy(responses));
 }
 
 /* Starts the library; `address` is where it listens. */
@@ -224,8 +235,13 @@ int main(int argc, char **argv)
 
     struct responses responses = {
         .heartbeat = response_from(option_text(argv, "--heartbeat", NULL), heartbeat),
-        .discovery = response_from(option_text(argv, "--discovery", NULL), heartbeat),
+        .copies = option_number(argv, "--copies", 1),
     };
+    responses.discovery = calloc(responses.copies, sizeof(struct MHD_Response *));
+    if (!responses.discovery)
+        die("--copies must be a positive number that fits the memory");
+    for (uint32_t i = 0; i < responses.copies; i++)
+        responses.discovery[i] = response_from(option_text(argv, "--discovery", NULL), heartbeat);
     uint32_t loops = option_number(argv, "--loops", 0);
     if (loops > 0)
         serve_by_loops(loops, &responses); /* ends by the signal */
@@ -243,6 +259,8 @@ int main(int argc, char **argv)
     sigwait(&end, &signal_number);
     MHD_stop_daemon(daemon);
     MHD_destroy_response(responses.heartbeat);
-    MHD_destroy_response(responses.discovery);
+    for (uint32_t i = 0; i < responses.copies; i++)
+        MHD_destroy_response(responses.discovery[i]);
+    free(responses.discovery);
     return 0;
 }
