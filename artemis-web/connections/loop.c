@@ -71,6 +71,12 @@ static int timeout_ms(struct loop *loop)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+/* Whether only the daemon has work: the library asks its own descriptor again in each turn. */
+static bool has_nothing_else(struct loop *loop)
+{
+    return loop->watched < 0 && !atomic_load_explicit(&loop->wake_pending, memory_order_relaxed);
+}
+
 /* Returns whether another thread has woken the loop: new sockets may have come. */
 static bool wait_for_events(struct loop *loop)
 {
@@ -84,8 +90,10 @@ static bool wait_for_events(struct loop *loop)
     int wait_ms = timeout_ms(loop);
     if (max_ms >= 0 && (wait_ms < 0 || max_ms < wait_ms))
         wait_ms = max_ms;
-    int ready = poll(fds, count, wait_ms);
     has_progressed = false;
+    if (wait_ms == 0 && has_nothing_else(loop))
+        return false;
+    int ready = poll(fds, count, wait_ms);
     bool woken = ready > 0 && fds[1].revents;
     if (woken) {
         eventfd_t ignored;
