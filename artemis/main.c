@@ -40,7 +40,7 @@ static const struct command {
     {"watch", "NAME", "print each change of a service", command_watch},
     {"leases", "SERVICE", "list the leases of a service", command_leases},
     {"guard", "status | release", "show or release the mass-expiry guard", command_guard},
-    {"event", "fire TOPIC PAYLOAD", "publish an event to a topic", command_event},
+    {"event", "fire | watch TOPIC", "publish an event; print events", command_event},
     {"status", "", "show the state of one node", command_status},
     {"cluster", "[events]", "show the state of all nodes, or recent events", command_cluster},
     {"diff", "NODE NODE", "list the differences between two nodes", command_diff},

@@ -28,7 +28,7 @@ int command_lookup(int argc, char **argv);
 int command_watch(int argc, char **argv);
 int command_leases(int argc, char **argv);
 
-/* event fire. */
+/* event fire, event watch. */
 int command_event(int argc, char **argv);
 
 /* Show nodes. `cluster` ends with EXIT_REFUSED when a node is not ready; `diff` when the nodes

@@ -157,22 +157,34 @@ static enum error read_options(struct args *args, int argc, char **argv, char *p
     return ERR_NONE;
 }
 
+static int count_positionals(const struct args_command *command)
+{
+    int count = 0;
+    while (count < ARGS_POSITIONALS_MAX && command->positionals[count])
+        count++;
+    return count;
+}
+
 static enum error read_positionals(struct args *args, int argc, char **argv, char *problem)
 {
     const struct args_command *command = args->command;
+    int named = count_positionals(command);
+    args->all_positionals = (const char *const *)argv;
+    args->all_count = (size_t)argc;
     for (int i = 0; i < argc; i++) {
-        if (i >= ARGS_POSITIONALS_MAX || !command->positionals[i]) {
+        if (i >= named && !command->positionals_repeat) {
             snprintf(problem, ARGS_PROBLEM_MAX, "unexpected argument: %.64s", argv[i]);
             return ERR_INVALID_FIELD;
         }
+        int name = i < named ? i : named - 1;
         if (!text_is_utf8(slice_of(argv[i]))) {
-            snprintf(problem, ARGS_PROBLEM_MAX, "%s must be UTF-8", command->positionals[i]);
+            snprintf(problem, ARGS_PROBLEM_MAX, "%s must be UTF-8", command->positionals[name]);
             return ERR_INVALID_FIELD;
         }
-        args->positionals[i] = argv[i];
+        if (i < named)
+            args->positionals[i] = argv[i];
     }
-    if (command->positionals_optional || argc >= ARGS_POSITIONALS_MAX ||
-        !command->positionals[argc])
+    if (command->positionals_optional || argc >= named)
         return ERR_NONE;
     snprintf(problem, ARGS_PROBLEM_MAX, "%s is missing", command->positionals[argc]);
     return ERR_INVALID_FIELD;

@@ -36,6 +36,7 @@ struct args_command {
     const char *example;                           /* lines end in \n */
     const char *positionals[ARGS_POSITIONALS_MAX]; /* their names, in order; then NULL */
     bool positionals_optional;                     /* the command checks which are required */
+    bool positionals_repeat;                       /* the last one may be given many times */
     const struct args_option *options;
 };
 
@@ -47,6 +48,8 @@ struct args_given {
 struct args {
     const struct args_command *command;
     const char *positionals[ARGS_POSITIONALS_MAX]; /* NULL where none was given */
+    const char *const *all_positionals;            /* as given, also those that repeat */
+    size_t all_count;
     bool help;
     struct args_given *given; /* in the order of the command line */
     size_t given_count;

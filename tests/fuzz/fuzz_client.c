@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a server sends to libartemis: responses, in any pieces, the opening handshake, and pushes
- * through the reader of frames into the service caches. Whatever arrives, reading in pieces gives
- * the same as reading whole, the instances of a cache are sorted and distinct, and nothing is left
- * in memory.
+ * through the reader of frames into the service caches and the topics. Whatever arrives, reading in
+ * pieces gives the same as reading whole, the instances of a cache are sorted and distinct, the
+ * events of a publisher come in order and once, and nothing is left in memory.
  *
  * The first byte selects the reader, the second the size of the pieces. For a client, each push is
  * preceded by two bytes with its size; every fourth one is the response to a fetch instead.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libartemis/watch/cache_sync.h"
+#include "libartemis/watch/topic_sync.h"
 #include "libartemis/wire/handshake.h"
 #include "libartemis/wire/push_frames.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { READERS = 5, RESPONSE_EVERY = 4 };
+enum { READERS = 6, RESPONSE_EVERY = 4, PUBLISHERS_CHECKED = 8 };
 
 /* --- responses -------------------------------------------------------------------------------- */
 
@@ -70,11 +72,35 @@ static void read_instances(struct slice body, size_t step)
     wire_free_instances(&pieces);
 }
 
+static void read_published(struct slice body, size_t step)
+{
+    struct wire_result whole;
+    struct wire_result pieces;
+    struct artemis_published published;
+    struct artemis_published again;
+    struct wire_reader reader;
+    wire_reader_start_published(&reader, &whole, &published);
+    enum error error = feed_pieces(&reader, body, body.size);
+    wire_reader_start_published(&reader, &pieces, &again);
+    assert(feed_pieces(&reader, body, step) == error);
+    if (!error)
+        assert(published.number == again.number && strcmp(published.node_id, again.node_id) == 0 &&
+               strcmp(published.run, again.run) == 0);
+    wire_free_result(&whole);
+    wire_free_result(&pieces);
+}
+
 /* --- clients --------------------------------------------------------------------------------- */
 
 struct client {
     struct cache_sync sync;
-    struct slice input; /* of push_frames */
+    struct topic_sync topics;
+    struct event_item_seen {
+        char node_id[EVENT_NODE_ID_BYTES];
+        char run[EVENT_RUN_BYTES];
+        uint64_t number;
+    } seen[PUBLISHERS_CHECKED]; /* the last event of the first publishers of the topic */
+    struct slice input;         /* of push_frames */
     size_t step;
     uint64_t generation; /* of the last fetch */
     char id[ID_BYTES_MAX + 1];
@@ -91,10 +117,31 @@ static void check_caches(const struct client *client)
     }
 }
 
+/* The events of a publisher come in order and once. */
+static void check_event(struct client *client, const struct artemis_event *event)
+{
+    for (size_t i = 0; i < PUBLISHERS_CHECKED; i++) {
+        struct event_item_seen *seen = &client->seen[i];
+        bool is_new = seen->number == 0;
+        if (!is_new &&
+            (strcmp(seen->node_id, event->node_id) != 0 || strcmp(seen->run, event->run) != 0))
+            continue;
+        assert(event->number > seen->number);
+        assert(strlen(event->payload) == event->payload_size);
+        snprintf(seen->node_id, sizeof seen->node_id, "%s", event->node_id);
+        snprintf(seen->run, sizeof seen->run, "%s", event->run);
+        seen->number = event->number;
+        return;
+    }
+}
+
 static void act(struct client *client)
 {
     struct sync_action action;
+    struct text message;
     uint64_t at_ms;
+    while (topic_sync_next(&client->topics, client->now_ms, &message, &at_ms))
+        text_free(&message);
     while (cache_sync_next(&client->sync, client->now_ms, &action, &at_ms)) {
         if (action.path.size > 0) {
             client->generation = action.generation;
@@ -104,8 +151,11 @@ static void act(struct client *client)
         text_free(&action.path);
     }
     struct queued_callback *callback;
-    while ((callback = callback_queue_take(&client->sync.callbacks)))
+    while ((callback = callback_queue_take(&client->sync.callbacks))) {
+        if (callback->topic_event)
+            check_event(client, &callback->topic_event->view);
         queued_callback_free(callback);
+    }
     client->now_ms += 1000;
 }
 
@@ -113,8 +163,10 @@ static void on_push(void *context, struct slice text)
 {
     struct client *client = context;
     struct push_message message;
-    if (!wire_read_push(text, &message))
+    if (!wire_read_push(text, &message)) {
+        topic_sync_push(&client->topics, &message, client->now_ms);
         cache_sync_push(&client->sync, &message, client->now_ms, 0);
+    }
     check_caches(client);
     act(client);
 }
@@ -146,8 +198,26 @@ static void start_client(struct client *client, struct artemis_watch *watch)
     }
     if (service_cache_add_watch(cache, watch, 0))
         abort();
+    struct artemis_subscription *subscription = calloc(1, sizeof *subscription);
+    if (!subscription)
+        abort();
+    subscription->refs = 1;
+    memcpy(subscription->name, "t", 2);
+    topic_sync_init(&client->topics, &client->sync.callbacks);
+    if (topic_sync_add(&client->topics, subscription))
+        abort();
     cache_sync_connected(&client->sync, false, client->now_ms);
+    topic_sync_connected(&client->topics, false);
     act(client);
+}
+
+static void end_client(struct client *client)
+{
+    cache_sync_disconnected(&client->sync);
+    topic_sync_disconnected(&client->topics);
+    assert(client->sync.deferred == 0 && client->sync.fetches == 0);
+    topic_sync_free(&client->topics);
+    cache_sync_free(&client->sync);
 }
 
 static void run_session(struct slice body, size_t step)
@@ -171,9 +241,7 @@ static void run_session(struct slice body, size_t step)
         body.data += 2 + size;
         body.size -= 2 + size;
     }
-    cache_sync_disconnected(&client.sync);
-    assert(client.sync.deferred == 0 && client.sync.fetches == 0);
-    cache_sync_free(&client.sync);
+    end_client(&client);
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
@@ -221,8 +289,7 @@ static void run_frames(struct slice body, size_t step)
     for (size_t turn = 0; open && client.input.size > 0 && turn < 1000; turn++)
         open = push_frames_read(frames) && push_frames_write(frames);
     push_frames_free(frames);
-    cache_sync_disconnected(&client.sync);
-    cache_sync_free(&client.sync);
+    end_client(&client);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -244,6 +311,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 3:
         run_frames(body, step);
+        break;
+    case 5:
+        read_published(body, step);
         break;
     default:
         if (handshake_read(body, "dGhlIHNhbXBsZSBub25jZQ==", &response) == HANDSHAKE_OPEN)

@@ -63,11 +63,19 @@ static void log_init(struct event_log *log)
     pthread_mutex_init(&log->hold, NULL);
 }
 
+static void log_free(struct event_log *log)
+{
+    pthread_mutex_destroy(&log->lock);
+    pthread_mutex_destroy(&log->hold);
+}
+
 static void check_log(struct event_log *log, const char *expected)
 {
+    char text[sizeof log->text];
     pthread_mutex_lock(&log->lock);
-    assert_string_equal(log->text, expected);
+    memcpy(text, log->text, sizeof text);
     pthread_mutex_unlock(&log->lock);
+    assert_string_equal(text, expected);
 }
 
 struct expected_log {
@@ -125,6 +133,7 @@ static int stop(void **state)
     assert_int_equal(artemis_close(follower, TIMEOUT_MS, NULL), ARTEMIS_OK);
     assert_int_equal(artemis_close(client, TIMEOUT_MS, NULL), ARTEMIS_OK);
     cluster_stop(&cluster);
+    log_free(&log_of_t);
     return 0;
 }
 
@@ -184,7 +193,7 @@ static void events_in_the_background_keep_their_order(void **state)
 
 static void topic_has_several_subscriptions(void **state)
 {
-    struct event_log second;
+    static struct event_log second;
     (void)state;
     log_init(&second);
     subscribe(follower, "t", &log_of_t);
@@ -201,18 +210,23 @@ static void topic_has_several_subscriptions(void **state)
     call_wait_metric(cluster.http[1], "artemis_event_subscriptions", 0);
 }
 
+/* The second event is queued already when the callback of the first one ends the subscription. */
 static void callback_ends_its_subscription(void **state)
 {
-    struct event_log other;
+    static struct event_log other;
     (void)state;
     log_init(&other);
     log_of_t.ends_itself = true;
     subscribe(follower, "t", &log_of_t);
     subscribe(follower, "u", &other);
+    pthread_mutex_lock(&other.hold); /* the client reads nothing while the callback runs */
+    publish(client, "u", "0");
     publish(client, "t", "1");
     publish(client, "t", "2");
     publish(client, "u", "3"); /* comes after them */
-    wait_log(&other, "3 ");
+    call_wait_metric(cluster.http[1], "artemis_events_delivered_total", 4);
+    pthread_mutex_unlock(&other.hold);
+    wait_log(&other, "0 3 ");
     check_log(&log_of_t, "1 ");
     call_wait_metric(cluster.http[1], "artemis_event_subscriptions", 1);
 }
@@ -261,6 +275,7 @@ static void publisher_uses_the_next_node(void **state)
     struct artemis_client *publisher = open_client(both, NULL);
     subscribe(client, "t", &log_of_t);
     publish(publisher, "t", "1");
+    wait_log(&log_of_t, "1 ");
     cluster_kill_node(&cluster, 1);
     publish(publisher, "t", "2"); /* the connection is refused, or known to be closed */
     wait_log(&log_of_t, "1 2 ");
@@ -302,9 +317,9 @@ static void slow_callback_learns_how_many_events_were_lost(void **state)
     assert_true(wait_until(publish_until_some_are_dropped, payload, wait_deadline_ms()));
     pthread_mutex_unlock(&log_of_t.hold);
     assert_true(wait_until(has_all, &log_of_t, wait_deadline_ms()));
+    assert_int_equal(artemis_close(slow, TIMEOUT_MS, NULL), ARTEMIS_OK);
     assert_true(log_of_t.lost > 0);
     assert_int_equal(log_of_t.interruptions, 0);
-    assert_int_equal(artemis_close(slow, TIMEOUT_MS, NULL), ARTEMIS_OK);
 }
 
 /* --- arguments -------------------------------------------------------------------------------- */
@@ -403,6 +418,7 @@ static int stop_with_tokens(void **state)
     http_free(http);
     server_process_stop(&server);
     temp_folder_remove(&folder);
+    log_free(&log_of_t);
     return 0;
 }
 

@@ -123,6 +123,32 @@ static void wait_changes(int count)
     assert_true(wait_until(has_changes, &count, wait_deadline_ms()));
 }
 
+static void on_event(const struct artemis_event *event, void *context)
+{
+    (void)context;
+    atomic_fetch_add(&changes, event->type == ARTEMIS_EVENT);
+}
+
+/* Events are published over HTTPS, and come over the WebSocket. */
+static void events_are_published_and_received(void **state)
+{
+    (void)state;
+    struct artemis_problem problem = {.text = ""};
+    struct artemis_subscription *subscription = NULL;
+    atomic_store(&changes, 0);
+    open_with_certificate();
+    if (artemis_subscribe_topic(client, "t", on_event, NULL, TIMEOUT_MS, &subscription, &problem))
+        fail_msg("%s", problem.text);
+    if (artemis_publish(client, "t", "1", TIMEOUT_MS, NULL, &problem))
+        fail_msg("%s", problem.text);
+    wait_changes(1);
+    cluster_kill_node(&cluster, 0);
+    call_wait_metric(cluster.http[1], "artemis_event_subscriptions", 1);
+    if (artemis_publish(client, "t", "2", TIMEOUT_MS, NULL, &problem))
+        fail_msg("%s", problem.text);
+    wait_changes(2);
+}
+
 /* Changes come over the WebSocket, from the other node after the first one has ended. */
 static void watch_continues_with_another_node(void **state)
 {
@@ -225,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(instance_is_registered_and_found, start, stop),
         cmocka_unit_test_setup_teardown(watch_continues_with_another_node, start, stop),
+        cmocka_unit_test_setup_teardown(events_are_published_and_received, start, stop),
         cmocka_unit_test_setup_teardown(untrusted_servers_are_not_used, start, stop),
         cmocka_unit_test_setup_teardown(commands_take_certificates, start, stop),
     };

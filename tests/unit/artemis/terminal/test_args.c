@@ -186,6 +186,30 @@ static void read_optional_positionals_may_be_missing(void **state)
     args_free(&args);
 }
 
+static void read_last_positional_may_repeat(void **state)
+{
+    (void)state;
+    struct args_command repeating = command;
+    repeating.positionals_repeat = true;
+    char problem[ARGS_PROBLEM_MAX] = "";
+    char words[][8] = {"test", "a", "--json", "b", "c", "d", "\xff"};
+    char *argv[] = {words[0], words[1], words[2], words[3], words[4], words[5], NULL};
+    struct args args;
+    assert_int_equal(args_read(&args, &repeating, 6, argv, problem), ERR_NONE);
+    assert_string_equal(args.positionals[1], "b");
+    assert_null(args.positionals[2]);
+    assert_int_equal(args.all_count, 4);
+    assert_string_equal(args.all_positionals[0], "a");
+    assert_string_equal(args.all_positionals[3], "d");
+    args_free(&args);
+    char *invalid[] = {words[0], words[1], words[3], words[6], NULL};
+    assert_int_equal(args_read(&args, &repeating, 4, invalid, problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem, "INSTANCE must be UTF-8");
+    char *short_of_one[] = {words[0], words[1], NULL};
+    assert_int_equal(args_read(&args, &repeating, 2, short_of_one, problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem, "INSTANCE is missing");
+}
+
 static void help_is_printed_from_the_table(void **state)
 {
     (void)state;
@@ -225,6 +249,7 @@ int main(void)
         cmocka_unit_test(read_errors_name_the_argument),
         cmocka_unit_test(read_abbreviated_option_is_refused),
         cmocka_unit_test(read_optional_positionals_may_be_missing),
+        cmocka_unit_test(read_last_positional_may_repeat),
         cmocka_unit_test(help_is_printed_from_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
