@@ -17,7 +17,7 @@ enum error service_cache_create(const char *id, struct callback_queue *callbacks
     cache->deferred_total = deferred_total;
     LIST_INIT(&cache->watches);
     STAILQ_INIT(&cache->deferred);
-    STAILQ_INIT(&cache->filtered);
+    TAILQ_INIT(&cache->filtered);
     *out = cache;
     return ERR_NONE;
 }
@@ -33,13 +33,13 @@ static void drop_service(struct service_cache *cache, struct shared_service *ser
     artemis_service_free(&service->view);
 }
 
-static void drop_oldest_filtered(struct service_cache *cache)
+static void drop_first_filtered(struct service_cache *cache)
 {
-    struct filtered_service *oldest = STAILQ_FIRST(&cache->filtered);
-    STAILQ_REMOVE_HEAD(&cache->filtered, link);
+    struct filtered_service *first = TAILQ_FIRST(&cache->filtered);
+    TAILQ_REMOVE(&cache->filtered, first, link);
     cache->filtered_count--;
-    drop_service(cache, oldest->service);
-    free(oldest);
+    drop_service(cache, first->service);
+    free(first);
 }
 
 static void drop_published(struct service_cache *cache)
@@ -49,7 +49,7 @@ static void drop_published(struct service_cache *cache)
         cache->published[i] = NULL;
     }
     while (cache->filtered_count)
-        drop_oldest_filtered(cache);
+        drop_first_filtered(cache);
 }
 
 void service_cache_free(struct service_cache *cache)
@@ -253,7 +253,7 @@ enum error service_cache_publish(struct service_cache *cache, bool only_up,
     return ERR_NONE;
 }
 
-/* Publishes a service with a filter; displaces the oldest one if there are too many. */
+/* Publishes a service with a filter; evicts the least recently used one if there are too many. */
 static enum error add_filtered(struct service_cache *cache, const struct instance_filter *filter,
                                struct slice key, struct filtered_service **out)
 {
@@ -268,8 +268,8 @@ static enum error add_filtered(struct service_cache *cache, const struct instanc
     added->key_size = key.size;
     memcpy(added->key, key.data, key.size);
     if (cache->filtered_count == FILTERED_MAX)
-        drop_oldest_filtered(cache);
-    STAILQ_INSERT_TAIL(&cache->filtered, added, link);
+        drop_first_filtered(cache);
+    TAILQ_INSERT_TAIL(&cache->filtered, added, link);
     cache->filtered_count++;
     *out = added;
     return ERR_NONE;
@@ -282,12 +282,14 @@ enum error service_cache_publish_filtered(struct service_cache *cache,
     char text[FILTER_KEY_BYTES_MAX];
     const struct slice key = {text, instance_filter_key(filter, text)};
     struct filtered_service *found;
-    STAILQ_FOREACH (found, &cache->filtered, link)
+    TAILQ_FOREACH (found, &cache->filtered, link)
         if (slice_equal((struct slice){found->key, found->key_size}, key))
             break;
     enum error error = found ? ERR_NONE : add_filtered(cache, filter, key, &found);
     if (error)
         return error;
+    TAILQ_REMOVE(&cache->filtered, found, link);
+    TAILQ_INSERT_TAIL(&cache->filtered, found, link);
     artemis_service_ref(&found->service->view);
     *out = found->service;
     return ERR_NONE;

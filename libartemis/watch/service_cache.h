@@ -33,7 +33,7 @@ enum { FILTERED_MAX = 16 };
 
 /* A published service with a filter. */
 struct filtered_service {
-    STAILQ_ENTRY(filtered_service) link;
+    TAILQ_ENTRY(filtered_service) link;
     struct shared_service *service;
     size_t key_size;
     char key[]; /* of the filter */
@@ -53,7 +53,8 @@ struct service_cache {
     char epoch[WIRE_EPOCH_MAX];
     bool resumable;                      /* `instances` is the content of `epoch` at `revision` */
     struct shared_service *published[2]; /* [only_up]; NULL: created when it is asked for */
-    STAILQ_HEAD(, filtered_service) filtered; /* published with a filter; at most FILTERED_MAX */
+    /* Published with a filter; at most FILTERED_MAX, the least recently used first. */
+    TAILQ_HEAD(filtered_list, filtered_service) filtered;
     size_t filtered_count;
     uint64_t next_index; /* of round robin, for the next published service */
 

@@ -138,6 +138,8 @@ enum error http_set_common(CURL *easy, const struct settings *settings, size_t s
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, attempt_ms);
+    /* A TLS library may keep the authorities for a day, even if their file changes. */
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     CURLcode code = CURLE_OK;
     if (settings->loopback[server])
         code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
