@@ -2,6 +2,7 @@
 #include "artemis-core/json/codec_event.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/cmocka_all.h"
@@ -117,6 +118,40 @@ static void a_payload_has_a_depth(void **state)
                          depth > EVENT_PAYLOAD_DEPTH_MAX ? ERR_INVALID_FIELD : ERR_NONE);
     }
     assert_non_null(strstr(problem, "at most 32 levels"));
+}
+
+static void a_payload_is_read_alone(void **state)
+{
+    static const struct {
+        const char *json, *text;
+        enum error error;
+    } bad[] = {
+        {"", "payload: must be JSON in UTF-8", ERR_INVALID_FIELD},
+        {"text", "is \"text\"", ERR_INVALID_FIELD},
+        {"1,2", "payload: must be JSON", ERR_INVALID_FIELD},
+        {"\"\xff\"", "is \"\\\"\\xff\\\"\"", ERR_INVALID_FIELD},
+    };
+    char *compact = NULL;
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(event_payload_read(slice_of(bad[i].json), &compact, problem),
+                         bad[i].error);
+        if (!strstr(problem, bad[i].text))
+            fail_msg("%s: %s", bad[i].json, problem);
+        assert_null(compact);
+    }
+    for (long n = 1;; n++) {
+        failing_malloc_after(n);
+        enum error error = event_payload_read(SLICE(" [ 1, {\"a\":\"b\"} ]"), &compact, problem);
+        bool happened = failing_malloc_happened();
+        failing_malloc_after(-1);
+        assert_int_equal(error, happened ? ERR_NO_MEMORY : ERR_NONE);
+        if (!happened)
+            break;
+        assert_null(compact);
+    }
+    assert_string_equal(compact, "[1,{\"a\":\"b\"}]");
+    free(compact);
 }
 
 static void events_of_a_peer_are_read_as_they_were_written(void **state)
@@ -261,6 +296,7 @@ int main(void)
         cmocka_unit_test_teardown(what_is_not_an_event_is_refused, clear),
         cmocka_unit_test_teardown(a_payload_has_a_size, clear),
         cmocka_unit_test_teardown(a_payload_has_a_depth, clear),
+        cmocka_unit_test_teardown(a_payload_is_read_alone, clear),
         cmocka_unit_test_teardown(events_of_a_peer_are_read_as_they_were_written, clear),
         cmocka_unit_test_teardown(one_invalid_event_of_a_peer_refuses_all, clear),
         cmocka_unit_test_teardown(a_peer_sends_so_many_events_at_most, clear),
