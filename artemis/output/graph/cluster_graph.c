@@ -360,7 +360,7 @@ static const json_t *response_of(const json_t *root, size_t index,
     const char *expected = id_of_peer(peer_at(root, index));
     const char *node_id = call_response_text(own, "node_id");
     *problem = response->problem ? response->problem : "";
-    if (!response->root || !*expected || strcmp(node_id, expected) == 0)
+    if (!response->root || !*expected || !*node_id || strcmp(node_id, expected) == 0)
         return response->root;
     *problem = "another node responds at its address";
     return NULL;

@@ -255,6 +255,18 @@ static void fields_that_an_earlier_version_lacks_are_not_known(void **state)
     assert_false(cluster_graph_link(&graph, find("n1"), find("n2"))->has_lag);
 }
 
+static void response_without_a_node_id_is_of_the_node_that_was_called(void **state)
+{
+    (void)state;
+    read_graph(
+        "{'nodes_status':[" SELF("n1", "1", "a", "ready") "],"
+                                                          "'peers':[" PEER("n2", "2", "up") "]}",
+        "{'nodes_status':[{'state':'draining'}]}");
+    assert_int_equal(graph.node_count, 2);
+    check_node("n2", "draining", "");
+    check_link("n2", "n1", "?");
+}
+
 static void peer_that_is_up_and_not_ready_is_not_ready(void **state)
 {
     (void)state;
@@ -398,6 +410,7 @@ int main(void)
         TEST(node_without_an_id_is_found_by_its_address),
         TEST(response_of_another_node_does_not_count),
         TEST(fields_that_an_earlier_version_lacks_are_not_known),
+        TEST(response_without_a_node_id_is_of_the_node_that_was_called),
         TEST(peer_that_is_up_and_not_ready_is_not_ready),
         TEST(blocked_node_is_shown_also_when_nobody_has_it_as_a_peer),
         TEST(peer_with_the_id_of_this_node_is_found_by_its_address),
