@@ -126,15 +126,16 @@ const struct config_setting config_settings[] = {
      .description = "Port of that service at which peers reach a pod, by name or as a number."},
     {ROW(cluster, kubernetes.api_server), .type = CONFIG_TEXT, .form = CONFIG_FORM_OPTIONAL_URL,
      .min = 1, .max = 65535, .default_value = "", .default_note = "that of the environment",
+     .reloadable = true,
      .description =
          "URL of the Kubernetes API server. The default is `KUBERNETES_SERVICE_HOST` and "
          "`KUBERNETES_SERVICE_PORT`, which each pod has."},
     {ROW(cluster, kubernetes.account_dir), .type = CONFIG_TEXT, .form = CONFIG_FORM_PATH,
-     .default_value = "/var/run/secrets/kubernetes.io/serviceaccount",
+     .default_value = "/var/run/secrets/kubernetes.io/serviceaccount", .reloadable = true,
      .description = "Folder with the files `token`, `ca.crt` and `namespace` of the service "
                     "account. The token is read for each request, so that it can be replaced. If "
                     "empty, no token is sent."},
-    {NUMBER(cluster, kubernetes.lease_secs, 3, 3600, "15"),
+    {NUMBER(cluster, kubernetes.lease_secs, 3, 3600, "15"), .reloadable = true,
      .description = "Duration of the Lease of this node, in seconds. It is renewed each third of "
                     "that. When it ends, the other nodes remove this node from their topologies."},
     {NUMBER(cluster, remote.batch_ms, 0, 60000, "0"),
@@ -147,28 +148,28 @@ const struct config_setting config_settings[] = {
      .description = "Whether messages to peers of other regions, and their responses, are "
                     "compressed."},
     {ROW(cluster, etcd.endpoints), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1,
-     .max = 65535, .default_value = "", .default_note = "none",
+     .max = 65535, .default_value = "", .default_note = "none", .reloadable = true,
      .description =
          "Addresses of the members of etcd for the provider `etcd`: one is used, and the "
          "next one after a failure. Without a scheme it is http."},
     {NAME(cluster, etcd.prefix, "/artemis"),
      .description = "Prefix of the keys in etcd: a node has the key PREFIX/NODE_ID. Each cluster "
                     "needs its own."},
-    {FILE_PATH(cluster, etcd.credentials_file),
+    {FILE_PATH(cluster, etcd.credentials_file), .reloadable = true,
      .description = "File with the user of etcd and the password, one line like USER:PASSWORD. It "
                     "is read at each login."},
-    {FILE_PATH(cluster, etcd.token_file),
+    {FILE_PATH(cluster, etcd.token_file), .reloadable = true,
      .description =
          "File with a token that is sent to etcd, instead of a user. It is read for each "
          "request."},
-    {FILE_PATH(cluster, etcd.ca),
+    {FILE_PATH(cluster, etcd.ca), .reloadable = true,
      .description = "Certificates of the authorities that sign the certificates of etcd, a PEM "
                     "file; without it, those of the system. For endpoints with https."},
-    {FILE_PATH(cluster, etcd.cert),
+    {FILE_PATH(cluster, etcd.cert), .reloadable = true,
      .description = "Certificate of this node for etcd, a PEM file with the chain."},
-    {FILE_PATH(cluster, etcd.key),
+    {FILE_PATH(cluster, etcd.key), .reloadable = true,
      .description = "Private key of `cluster.etcd.cert`, a PEM file without a password."},
-    {NUMBER(cluster, etcd.ttl_secs, 2, 3600, "10"),
+    {NUMBER(cluster, etcd.ttl_secs, 2, 3600, "10"), .reloadable = true,
      .description = "How long a node that does not renew its lease in etcd stays registered, in "
                     "seconds. It renews three times in that time."},
     {ROW(cluster, consul.address), .type = CONFIG_TEXT, .form = CONFIG_FORM_PEER, .min = 1,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -231,14 +232,29 @@ static bool add_header(struct provider_http_call *call, const char *header)
     return longer;
 }
 
+/* Returns the size, or -1 with a reason. Only regular files are read: a FIFO would block the
+ * provider. */
+static ssize_t read_file(const char *path, char out[PROVIDER_HTTP_SECRET_BYTES],
+                         const char **reason)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool is_open = fd >= 0 && fstat(fd, &status) == 0;
+    bool is_regular = is_open && S_ISREG(status.st_mode);
+    ssize_t size = is_regular ? read(fd, out, PROVIDER_HTTP_SECRET_BYTES - 1) : -1;
+    *reason = size < 0 ? strerror(errno) : NULL;
+    if (is_open && !is_regular)
+        *reason = "it is not a regular file";
+    if (fd >= 0)
+        close(fd);
+    return size;
+}
+
 bool provider_http_read_secret(const char *path, char out[PROVIDER_HTTP_SECRET_BYTES],
                                char problem[PROVIDER_HTTP_PROBLEM_BYTES])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, out, PROVIDER_HTTP_SECRET_BYTES - 1);
-    const char *reason = size < 0 ? strerror(errno) : NULL;
-    if (fd >= 0)
-        close(fd);
+    const char *reason;
+    ssize_t size = read_file(path, out, &reason);
     if (size == PROVIDER_HTTP_SECRET_BYTES - 1)
         reason = "the file is too large";
     if (size < 0)
@@ -398,6 +414,12 @@ enum error provider_http_create(const struct provider_http_options *options,
     }
     *out = http;
     return ERR_NONE;
+}
+
+void provider_http_set_options(struct provider_http *http,
+                               const struct provider_http_options *options)
+{
+    http->options = *options;
 }
 
 void provider_http_free(struct provider_http *http)

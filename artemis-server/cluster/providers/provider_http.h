@@ -62,6 +62,9 @@ struct provider_http_request {
 /* ERR_NO_MEMORY. The texts of the options are borrowed until provider_http_free. */
 MUST_USE enum error provider_http_create(const struct provider_http_options *options,
                                          struct provider_http **out);
+/* Replaces the options, for the requests that start from now on. */
+void provider_http_set_options(struct provider_http *http,
+                               const struct provider_http_options *options);
 /* Aborts the requests, without a call of on_end. Takes NULL. */
 void provider_http_free(struct provider_http *http);
 /* Returns NULL without memory. All other failures come to on_end, in provider_http_run. */

@@ -241,6 +241,45 @@ static void even_number_of_members_is_a_warning(void **state)
     free(log);
 }
 
+/* --- settings --------------------------------------------------------------------------------- */
+
+static void start_node_of_file(int number, const char *text)
+{
+    member_node_start_with(nodes, number, peer_port,
+                           temp_folder_write(&folder, "artemis.toml", text),
+                           (const char *const[]){"cluster.provider=etcd", NULL});
+}
+
+static void write_endpoint(char text[SETTINGS_BYTES], size_t member)
+{
+    snprintf(text, SETTINGS_BYTES,
+             "[cluster.etcd]\nendpoints = [\"127.0.0.1:%u\"]\nttl_secs = %u\n",
+             etcd.members[member].port, 2 + (unsigned)member);
+}
+
+/* A member of etcd is replaced: the key of the node stays, also with another time-to-live. */
+static void reloaded_endpoints_keep_the_node_registered(void **state)
+{
+    (void)state;
+    NEED_ETCD();
+    char text[SETTINGS_BYTES];
+    temp_folder_make(&folder);
+    start_etcd(3);
+    write_endpoint(text, 0);
+    start_node_of_file(1, text);
+    start_node(2);
+    member_node_wait_mesh(nodes);
+    write_endpoint(text, 1);
+    member_node_reload(&nodes[1], &folder, "artemis.toml", text);
+    etcd_server_kill(&etcd, 0);
+    start_node(3);
+    member_node_wait_mesh(nodes);
+    assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
+    assert_null(strstr(http_get(nodes[2].http, "/api/cluster/events")->body, "\"kind\":\"left\""));
+    member_node_stop(&nodes[1]); /* the lease is revoked at the new endpoint */
+    member_node_wait_mesh(nodes);
+}
+
 /* --- TLS and users ---------------------------------------------------------------------------- */
 
 static void tls_with_certificates_of_clients_is_supported(void **state)
@@ -262,8 +301,16 @@ static void tls_with_certificates_of_clients_is_supported(void **state)
     start_node_with(1, (const char *const[]){texts[0], texts[1], texts[2], NULL});
     start_node_with(2, (const char *const[]){texts[0], texts[1], texts[2], NULL});
     member_node_wait_mesh(nodes);
-    start_node_with(3, (const char *const[]){texts[0], NULL}); /* without a certificate */
+    char text[4 * SETTINGS_BYTES];
+    int size =
+        snprintf(text, sizeof text, "[cluster.etcd]\nendpoints = [\"%s\"]\nca = \"%s/ca.pem\"\n",
+                 etcd.endpoints, folder.path);
+    start_node_of_file(3, text); /* without a certificate */
     member_node_wait_provider(&nodes[3], "failing");
+    snprintf(text + size, sizeof text - (size_t)size,
+             "cert = \"%s/client.pem\"\nkey = \"%s/client.key\"\n", folder.path, folder.path);
+    member_node_reload(&nodes[3], &folder, "artemis.toml", text);
+    member_node_wait_mesh(nodes);
 }
 
 /* The third node has a certificate of the authority without the name of the members. */
@@ -322,6 +369,7 @@ int main(void)
         TEST(change_by_hand_is_repaired),
         TEST(another_member_is_used_where_one_is_killed),
         TEST(even_number_of_members_is_a_warning),
+        TEST(reloaded_endpoints_keep_the_node_registered),
         TEST(tls_with_certificates_of_clients_is_supported),
         TEST(name_of_members_is_verified),
         TEST(user_is_read_from_a_file_at_each_login),

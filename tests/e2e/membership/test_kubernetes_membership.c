@@ -272,6 +272,43 @@ static void replaced_token_is_read(void **state)
     assert_int_equal(kubernetes_api_count(&api, &api.rejected_tokens), rejected);
 }
 
+static void write_server(char text[4 * SETTINGS_BYTES], const char *host, unsigned port)
+{
+    snprintf(text, 4 * SETTINGS_BYTES,
+             "[cluster.kubernetes]\nservice = \"artemis\"\napi_server = \"http://%s:%u\"\n"
+             "account_dir = \"%s\"\nlease_secs = %d\n",
+             host, port, api.folder.path, strcmp(host, "localhost") == 0 ? 3 : 15);
+}
+
+static void reloaded_server_keeps_the_lease(void **state)
+{
+    (void)state;
+    static const char file[] = "artemis.toml";
+    char text[4 * SETTINGS_BYTES];
+    kubernetes_api_start(&api);
+    put_pod(1);
+    put_pod(2);
+    start_node(2);
+    write_server(text, "127.0.0.1", 1); /* nobody listens there */
+    member_node_start_with(nodes, 1, peer_port, temp_folder_write(&api.folder, file, text),
+                           (const char *const[]){"cluster.provider=kubernetes", NULL});
+    member_node_wait_provider(&nodes[1], "failing");
+    write_server(text, "127.0.0.1", api.port);
+    member_node_reload(&nodes[1], &api.folder, file, text);
+    member_node_wait_mesh(nodes);
+    wait_lease("artemis.node1", true);
+    unsigned lists = kubernetes_api_count(&api, &api.lists[API_SLICES]);
+    write_server(text, "localhost", api.port); /* and another duration of the Lease */
+    member_node_reload(&nodes[1], &api.folder, file, text);
+    kubernetes_api_wait_above(&api, &api.lists[API_SLICES], lists);
+    put_pod(3);
+    start_node(3);
+    member_node_wait_mesh(nodes);
+    assert_true(kubernetes_api_has_lease(&api, "artemis.node1"));
+    assert_null(strstr(http_get(nodes[2].http, "/api/cluster/events")->body, "\"kind\":\"left\""));
+    assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
+}
+
 static void errors_are_named_and_end(void **state)
 {
     (void)state;
@@ -313,6 +350,7 @@ int main(void)
         TEST(forgotten_version_leads_to_a_list),
         TEST(forgotten_version_in_an_event_leads_to_a_list),
         TEST(replaced_token_is_read),
+        TEST(reloaded_server_keeps_the_lease),
         TEST(errors_are_named_and_end),
     };
     return PARALLEL_RUN(tests);

@@ -48,6 +48,13 @@ void member_node_start(struct member_node nodes[MEMBER_NODES_MAX], int number, u
     member_node_start_with(nodes, number, peer_port, NULL, settings);
 }
 
+void member_node_reload(struct member_node *node, const struct temp_folder *folder,
+                        const char *name, const char *text)
+{
+    temp_folder_write(folder, name, text);
+    check_status(http_post(node->http, "/api/admin/reload", "{}"), 200, "success", NULL);
+}
+
 void member_node_stop(struct member_node *node)
 {
     if (!node->http)

@@ -36,6 +36,10 @@ void member_node_make_certificates(const struct temp_folder *folder, const char 
 void member_node_add_certificate(const char *settings[MEMBER_SETTINGS_MAX],
                                  const struct temp_folder *folder, const char *certificate);
 
+/* Replaces the file of settings of a node that runs, and reloads it. */
+void member_node_reload(struct member_node *node, const struct temp_folder *folder,
+                        const char *name, const char *text);
+
 void member_node_wait_ready(struct member_node *node);
 /* Waits until every node that runs has all others that run as its peers, up and ready, and lists no
  * other. */

@@ -30,6 +30,7 @@ void etcd_plan_init(struct etcd_plan *plan, const struct config *config, const c
     size_t size = strlen(prefix);
     *plan = (struct etcd_plan){
         .config = config,
+        .settings = config,
         .peer_url = peer_url,
         .has_user = config->cluster.etcd.credentials_file[0],
         .ttl_ms = config->cluster.etcd.ttl_secs * (uint64_t)MS_PER_SEC,
@@ -184,7 +185,7 @@ static const struct {
 bool etcd_plan_write(const struct etcd_plan *plan, enum etcd_step step, struct text *url,
                      struct text *body)
 {
-    const char *endpoint = plan->config->cluster.etcd.endpoints.items[plan->endpoint];
+    const char *endpoint = plan->settings->cluster.etcd.endpoints.items[plan->endpoint];
     text_printf(url, "%s%s%s", strstr(endpoint, "://") ? "" : "http://", endpoint,
                 requests[step].path);
     if (requests[step].write) {
@@ -287,17 +288,23 @@ static void on_key(void *context, const struct etcd_key *key)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-/* The nodes that are missing stay, and their time begins anew with the next reading. */
-static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
+/* All is read again. The nodes that are missing stay, and their time begins anew with the next
+ * reading. */
+static void begin_anew(struct etcd_plan *plan)
 {
-    size_t endpoints = plan->config->cluster.etcd.endpoints.count;
-    snprintf(plan->problem, sizeof(plan->problem), "%s", problem);
-    plan->has_failed_since = true;
     read_again(plan);
     for (size_t i = 0; i < plan->count; i++)
         plan->nodes[i].keep_until_ms = 0;
     plan->token[0] = '\0'; /* it may have expired */
     plan->voters_ms = 0;
+}
+
+static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
+{
+    size_t endpoints = plan->settings->cluster.etcd.endpoints.count;
+    snprintf(plan->problem, sizeof(plan->problem), "%s", problem);
+    plan->has_failed_since = true;
+    begin_anew(plan);
     plan->endpoint = (plan->endpoint + 1) % endpoints;
     plan->failures++;
     plan->retry_ms = now_ms;
@@ -317,6 +324,20 @@ static void lose_lease(struct etcd_plan *plan)
 {
     plan->lease = 0;
     plan->is_registered = false;
+}
+
+void etcd_plan_set_settings(struct etcd_plan *plan, const struct config *settings, uint64_t now_ms)
+{
+    uint64_t ttl_ms = settings->cluster.etcd.ttl_secs * (uint64_t)MS_PER_SEC;
+    plan->settings = settings;
+    plan->has_user = settings->cluster.etcd.credentials_file[0];
+    plan->endpoint = 0;
+    plan->is_calling = false;
+    plan->retry_ms = now_ms;
+    begin_anew(plan);
+    if (ttl_ms != plan->ttl_ms)
+        lose_lease(plan);
+    plan->ttl_ms = ttl_ms;
 }
 
 /* The nodes of before that the response lacks stay for a time-to-live. */
@@ -388,7 +409,7 @@ bool etcd_plan_is_well(const struct etcd_plan *plan)
 
 bool etcd_plan_is_failing(const struct etcd_plan *plan)
 {
-    return plan->failures >= plan->config->cluster.etcd.endpoints.count;
+    return plan->failures >= plan->settings->cluster.etcd.endpoints.count;
 }
 
 static void note_success(struct etcd_plan *plan)
@@ -419,7 +440,7 @@ void etcd_plan_on_response(struct etcd_plan *plan, enum etcd_step step, struct s
         return;
     }
     snprintf(problem, sizeof(problem), "%s%s: the response is not valid",
-             plan->config->cluster.etcd.endpoints.items[plan->endpoint], requests[step].path);
+             plan->settings->cluster.etcd.endpoints.items[plan->endpoint], requests[step].path);
     fail(plan, problem, now_ms);
 }
 
@@ -433,7 +454,7 @@ bool etcd_plan_on_line(struct etcd_plan *plan, struct slice line, uint64_t now_m
         restart(plan, now_ms);
     } else if (!is_valid || read.problem[0]) {
         snprintf(problem, sizeof(problem), "%s%s: %s",
-                 plan->config->cluster.etcd.endpoints.items[plan->endpoint],
+                 plan->settings->cluster.etcd.endpoints.items[plan->endpoint],
                  requests[ETCD_WATCH].path, is_valid ? read.problem : "the response is not valid");
         fail(plan, problem, now_ms);
     } else if (plan->is_watching) {

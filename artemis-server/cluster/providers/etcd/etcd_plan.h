@@ -41,7 +41,8 @@ struct etcd_node {
 };
 
 struct etcd_plan {
-    const struct config *config;    /* borrowed */
+    const struct config *config;    /* borrowed; of this node */
+    const struct config *settings;  /* borrowed; cluster.etcd */
     const char *peer_url;           /* borrowed */
     char prefix[ETCD_PREFIX_BYTES]; /* of all keys, with the slash */
     bool has_user;
@@ -73,6 +74,11 @@ struct etcd_plan {
 
 /* `peer_url` is the address of this node for its peers. */
 void etcd_plan_init(struct etcd_plan *plan, const struct config *config, const char *peer_url);
+/* Uses cluster.etcd of `settings` from now on. Requests that are in flight, the watch included,
+ * must have been aborted. Everything is read again from the first endpoint. The nodes stay, and so
+ * do the lease and the key of this node; with another time-to-live the key gets a new lease, and
+ * the old one ends without it. The prefix does not change. */
+void etcd_plan_set_settings(struct etcd_plan *plan, const struct config *settings, uint64_t now_ms);
 
 /* The step that is to begin now; ETCD_NO_STEP: none before etcd_plan_due_ms. */
 enum etcd_step etcd_plan_next(const struct etcd_plan *plan, uint64_t now_ms);

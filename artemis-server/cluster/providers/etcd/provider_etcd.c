@@ -2,8 +2,9 @@
  *
  * The membership provider `etcd`: nodes register in etcd and watch the keys of the others.
  *
- * A thread sends the requests that etcd_plan.h decides on: one at a time, and the watch. A stop
- * aborts them and revokes the lease, which removes the key of this node.
+ * A thread sends the requests that etcd_plan.h decides on: one at a time, and the watch. A reload
+ * aborts them, and the thread goes on with the new settings; the lease stays. A stop aborts them
+ * and revokes the lease, which removes the key of this node.
  */
 #include "artemis-server/cluster/providers/provider.h"
 
@@ -16,6 +17,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/cluster/providers/etcd/etcd_plan.h"
 #include "artemis-server/cluster/providers/provider_http.h"
+#include "artemis-server/cluster/providers/provider_settings.h"
 #include "artemis-server/log.h"
 
 enum {
@@ -29,6 +31,7 @@ struct etcd {
     pthread_t thread;
     atomic_bool is_stopping;
     struct provider_http *http;
+    struct provider_settings settings;
     /* Of the thread alone: */
     struct etcd_plan plan;
     enum etcd_step step; /* of the call */
@@ -75,7 +78,7 @@ static bool write_user(struct etcd *etcd, struct text *body,
                        char problem[PROVIDER_HTTP_PROBLEM_BYTES])
 {
     char secret[PROVIDER_HTTP_SECRET_BYTES];
-    const char *path = etcd->provider->config->cluster.etcd.credentials_file;
+    const char *path = etcd->settings.current->cluster.etcd.credentials_file;
     if (!provider_http_read_secret(path, secret, problem))
         return false;
     snprintf(problem, PROVIDER_HTTP_PROBLEM_BYTES, "%.240s: must have one line like USER:PASSWORD",
@@ -159,6 +162,31 @@ static void report(struct etcd *etcd)
     memcpy(etcd->warning, warning, sizeof(warning));
 }
 
+static struct provider_http_options http_options(const struct config *config)
+{
+    return (struct provider_http_options){
+        .ca = config->cluster.etcd.ca,
+        .cert = config->cluster.etcd.cert,
+        .key = config->cluster.etcd.key,
+        .token_file = config->cluster.etcd.token_file,
+        .token_prefix = "Authorization: ",
+        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+    };
+}
+
+/* Goes on with the settings of a reload. */
+static void take_settings(struct etcd *etcd)
+{
+    if (!provider_settings_take(&etcd->settings))
+        return;
+    const struct provider_http_options options = http_options(etcd->settings.current);
+    provider_http_cancel(etcd->http, etcd->watch);
+    provider_http_cancel(etcd->http, etcd->call);
+    etcd->watch = etcd->call = NULL;
+    provider_http_set_options(etcd->http, &options);
+    etcd_plan_set_settings(&etcd->plan, etcd->settings.current, now_ms());
+}
+
 /* Starts what is due, and waits for a response or the next time. */
 static void run_once(struct etcd *etcd)
 {
@@ -205,42 +233,59 @@ static void leave(struct etcd *etcd)
 static void *run(void *argument)
 {
     struct etcd *etcd = argument;
-    while (!atomic_load(&etcd->is_stopping))
+    while (!atomic_load(&etcd->is_stopping)) {
+        take_settings(etcd);
         run_once(etcd);
+    }
     leave(etcd);
     return NULL;
 }
 
 /* --- the provider ----------------------------------------------------------------------------- */
 
-static enum error start(struct provider *provider, const char **reason)
+static void free_etcd(struct etcd *etcd)
+{
+    provider_http_free(etcd->http);
+    provider_settings_free(&etcd->settings);
+    free(etcd);
+}
+
+static enum error create(struct etcd *etcd, struct provider *provider)
 {
     const struct config *config = provider->config;
-    const struct provider_http_options options = {
-        .ca = config->cluster.etcd.ca,
-        .cert = config->cluster.etcd.cert,
-        .key = config->cluster.etcd.key,
-        .token_file = config->cluster.etcd.token_file,
-        .token_prefix = "Authorization: ",
-        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-    };
+    enum error error = provider_settings_init(&etcd->settings, "cluster.etcd.", config);
+    if (error)
+        return error;
+    const struct provider_http_options options = http_options(etcd->settings.current);
+    etcd->provider = provider;
+    etcd_plan_init(&etcd->plan, config, provider->node->peer_url);
+    etcd_plan_set_settings(&etcd->plan, etcd->settings.current, now_ms());
+    return provider_http_create(&options, &etcd->http);
+}
+
+static enum error start(struct provider *provider, const char **reason)
+{
     struct etcd *etcd = calloc(1, sizeof(*etcd));
     *reason = "the client of cluster.etcd.endpoints cannot start";
     if (!etcd)
         return ERR_NO_MEMORY;
-    etcd->provider = provider;
-    etcd_plan_init(&etcd->plan, config, provider->node->peer_url);
-    enum error error = provider_http_create(&options, &etcd->http);
+    enum error error = create(etcd, provider);
     if (!error && pthread_create(&etcd->thread, NULL, run, etcd) != 0)
         error = ERR_SYSTEM;
     if (error) {
-        provider_http_free(etcd->http);
-        free(etcd);
+        free_etcd(etcd);
         return error;
     }
     pthread_setname_np(etcd->thread, "etcd");
     provider->state = etcd;
     return ERR_NONE;
+}
+
+static void reload(struct provider *provider)
+{
+    struct etcd *etcd = provider->state;
+    if (provider_settings_reload(&etcd->settings, provider->config))
+        provider_http_wake(etcd->http);
 }
 
 static void stop(struct provider *provider)
@@ -249,9 +294,8 @@ static void stop(struct provider *provider)
     atomic_store(&etcd->is_stopping, true);
     provider_http_wake(etcd->http);
     pthread_join(etcd->thread, NULL);
-    provider_http_free(etcd->http);
     provider->state = NULL;
-    free(etcd);
+    free_etcd(etcd);
 }
 
-const struct provider_kind provider_etcd = {"etcd", start, NULL, stop};
+const struct provider_kind provider_etcd = {"etcd", start, reload, stop};

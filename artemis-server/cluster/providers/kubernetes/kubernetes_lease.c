@@ -46,6 +46,13 @@ void kubernetes_lease_name(const char *service, const char *node_id,
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
+void kubernetes_lease_restart(struct kubernetes_lease *lease, uint64_t now_ms)
+{
+    lease->is_running = false;
+    lease->step = KUBERNETES_READ;
+    lease->due_ms = now_ms;
+}
+
 bool kubernetes_lease_is_due(const struct kubernetes_lease *lease, uint64_t now_ms)
 {
     return !lease->is_running && lease->due_ms <= now_ms;

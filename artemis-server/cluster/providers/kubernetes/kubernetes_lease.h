@@ -30,6 +30,8 @@ struct kubernetes_lease {
 void kubernetes_lease_name(const char *service, const char *node_id,
                            char out[KUBERNETES_NAME_BYTES]);
 
+/* The request that runs was aborted: the Lease is read again, and renewed. */
+void kubernetes_lease_restart(struct kubernetes_lease *lease, uint64_t now_ms);
 bool kubernetes_lease_is_due(const struct kubernetes_lease *lease, uint64_t now_ms);
 void kubernetes_lease_started(struct kubernetes_lease *lease);
 /* The response to the step: a Lease with this version. */

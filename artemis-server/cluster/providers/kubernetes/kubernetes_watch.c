@@ -40,6 +40,13 @@ void kubernetes_watch_refresh(struct kubernetes_watch *watch)
     watch->is_refreshing = true;
 }
 
+void kubernetes_watch_restart(struct kubernetes_watch *watch, uint64_t now_ms)
+{
+    watch->running = KUBERNETES_NONE;
+    watch->is_listed = false;
+    watch->due_ms = now_ms;
+}
+
 void kubernetes_watch_started(struct kubernetes_watch *watch, enum kubernetes_request request,
                               uint64_t now_ms)
 {

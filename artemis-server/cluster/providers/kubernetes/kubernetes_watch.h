@@ -46,6 +46,8 @@ void kubernetes_watch_refresh(struct kubernetes_watch *watch);
 void kubernetes_watch_started(struct kubernetes_watch *watch, enum kubernetes_request request,
                               uint64_t now_ms);
 void kubernetes_watch_cancelled(struct kubernetes_watch *watch);
+/* The request that runs was aborted, and all is listed again at once. */
+void kubernetes_watch_restart(struct kubernetes_watch *watch, uint64_t now_ms);
 void kubernetes_watch_listed(struct kubernetes_watch *watch, const char *version, uint64_t now_ms);
 /* The time goes on: a watch may have run for long enough. */
 void kubernetes_watch_tick(struct kubernetes_watch *watch, uint64_t now_ms);

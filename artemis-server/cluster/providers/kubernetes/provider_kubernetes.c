@@ -4,8 +4,9 @@
  * each node.
  *
  * A thread lists and watches the EndpointSlices of the service and the Leases of its nodes, and
- * renews the Lease of this node. kubernetes_view.h decides who is a member, kubernetes_watch.h and
- * kubernetes_lease.h what is requested when.
+ * renews the Lease of this node. After a reload it lists all again with the new settings, and keeps
+ * the Lease. kubernetes_view.h decides who is a member, kubernetes_watch.h and kubernetes_lease.h
+ * what is requested when.
  */
 #include "artemis-server/cluster/providers/provider.h"
 
@@ -22,11 +23,11 @@
 #include "artemis-server/cluster/providers/kubernetes/kubernetes_watch.h"
 #include "artemis-server/cluster/providers/kubernetes/provider_kubernetes_settings.h"
 #include "artemis-server/cluster/providers/provider_http.h"
+#include "artemis-server/cluster/providers/provider_settings.h"
 #include "artemis-server/log.h"
 
 enum {
     MS_PER_SEC = 1000,
-    CONNECT_TIMEOUT_MS = 3000,
     REQUEST_TIMEOUT_MS = 5000, /* or a third of the Lease, if that is less */
     WATCH_SECS = 240,          /* after which the server ends a watch */
     WATCH_TIMEOUT_MS = (WATCH_SECS + 10) * MS_PER_SEC,
@@ -57,10 +58,10 @@ struct kubernetes {
     pthread_t thread;
     pthread_mutex_t lock; /* of the next one */
     bool is_stopping;
-    /* Constant: */
+    struct provider_settings reloaded;
+    /* Of the thread alone: */
     struct kubernetes_settings settings;
     uint64_t timeout_ms, acquired_wall_ms;
-    /* Of the thread alone: */
     struct provider_http *http;
     struct collection collections[KUBERNETES_KINDS];
     struct kubernetes_lease lease;
@@ -233,7 +234,8 @@ static void start_request(struct collection *collection, enum kubernetes_request
              &(struct provider_http_response){.problem = error_info(ERR_NO_MEMORY)->message}, 0);
 }
 
-static_assert((int)KUBERNETES_STEADY_MS > (int)CONNECT_TIMEOUT_MS, "a connection that hangs fails");
+static_assert((int)KUBERNETES_STEADY_MS > (int)KUBERNETES_CONNECT_MS,
+              "a connection that hangs fails");
 
 static void step_collection(struct collection *collection, uint64_t now_ms)
 {
@@ -302,7 +304,7 @@ static void write_lease(const struct kubernetes *kubernetes, struct text *out)
         .service = kubernetes->settings.service,
         .holder = provider->node->peer_url,
         .version = is_new ? "" : kubernetes->lease.version,
-        .ttl_secs = provider->config->cluster.kubernetes.lease_secs,
+        .ttl_secs = (uint32_t)(kubernetes->lease.ttl_ms / MS_PER_SEC),
         .acquired_wall_ms = kubernetes->acquired_wall_ms,
         .renewed_wall_ms = clock_now().wall_ms,
     };
@@ -429,6 +431,55 @@ static void report(struct kubernetes *kubernetes)
     memcpy(kubernetes->reported, problem, sizeof(problem));
 }
 
+/* --- settings --------------------------------------------------------------------------------- */
+
+static void init_requests(struct kubernetes *kubernetes)
+{
+    const struct config *config = kubernetes->provider->config; /* what no reload changes */
+    uint64_t lease_ms =
+        kubernetes->reloaded.current->cluster.kubernetes.lease_secs * (uint64_t)MS_PER_SEC;
+    kubernetes->timeout_ms = lease_ms / 3 < REQUEST_TIMEOUT_MS ? lease_ms / 3 : REQUEST_TIMEOUT_MS;
+    kubernetes->lease.ttl_ms = lease_ms;
+    kubernetes_lease_name(kubernetes->settings.service, config->server.node_id,
+                          kubernetes->lease.name);
+    for (size_t i = 0; i < KUBERNETES_KINDS; i++) {
+        struct collection *collection = &kubernetes->collections[i];
+        collection->owner = kubernetes;
+        collection->source = (struct kubernetes_source){(enum kubernetes_kind)i,
+                                                        config->cluster.kubernetes.peer_port};
+        snprintf(collection->url, URL_BYTES, "%s%s/namespaces/%s/%s?labelSelector=%s%%3D%s",
+                 kubernetes->settings.server, kinds[i].path, kubernetes->settings.namespace,
+                 kinds[i].resource, kinds[i].label, kubernetes->settings.service);
+    }
+}
+
+/* Goes on with the settings of a reload. The client reads the paths of its files for each
+ * request. */
+static void take_settings(struct kubernetes *kubernetes)
+{
+    struct kubernetes_settings next = {0};
+    uint64_t now_ms = clock_now().mono_ms;
+    if (!provider_settings_take(&kubernetes->reloaded))
+        return;
+    const char *problem = kubernetes_settings_read(&next, kubernetes->reloaded.current);
+    if (problem) {
+        log_event(LOG_LEVEL_ERROR, "settings of a provider stay as they were",
+                  LOG_TEXT("section", "cluster.kubernetes"), LOG_TEXT("reason", problem));
+        return;
+    }
+    kubernetes->settings = next;
+    init_requests(kubernetes);
+    for (size_t i = 0; i < KUBERNETES_KINDS; i++) {
+        struct collection *collection = &kubernetes->collections[i];
+        provider_http_cancel(kubernetes->http, collection->call);
+        collection->call = NULL;
+        kubernetes_watch_restart(&collection->watch, now_ms);
+    }
+    provider_http_cancel(kubernetes->http, kubernetes->lease_call);
+    kubernetes->lease_call = NULL;
+    kubernetes_lease_restart(&kubernetes->lease, now_ms);
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static bool is_stopping(struct kubernetes *kubernetes)
@@ -470,6 +521,7 @@ static void *run(void *argument)
 {
     struct kubernetes *kubernetes = argument;
     while (!is_stopping(kubernetes)) {
+        take_settings(kubernetes);
         start_due(kubernetes, clock_now().mono_ms);
         publish(kubernetes);
         report(kubernetes);
@@ -481,48 +533,14 @@ static void *run(void *argument)
 
 /* --- the provider ----------------------------------------------------------------------------- */
 
-static void init_requests(struct kubernetes *kubernetes, const struct config *config)
-{
-    uint64_t lease_ms = config->cluster.kubernetes.lease_secs * (uint64_t)MS_PER_SEC;
-    kubernetes->timeout_ms = lease_ms / 3 < REQUEST_TIMEOUT_MS ? lease_ms / 3 : REQUEST_TIMEOUT_MS;
-    kubernetes->acquired_wall_ms = clock_now().wall_ms;
-    kubernetes->lease.ttl_ms = lease_ms;
-    kubernetes_lease_name(kubernetes->settings.service, config->server.node_id,
-                          kubernetes->lease.name);
-    for (size_t i = 0; i < KUBERNETES_KINDS; i++) {
-        struct collection *collection = &kubernetes->collections[i];
-        collection->owner = kubernetes;
-        collection->source = (struct kubernetes_source){(enum kubernetes_kind)i,
-                                                        config->cluster.kubernetes.peer_port};
-        snprintf(collection->url, URL_BYTES, "%s%s/namespaces/%s/%s?labelSelector=%s%%3D%s",
-                 kubernetes->settings.server, kinds[i].path, kubernetes->settings.namespace,
-                 kinds[i].resource, kinds[i].label, kubernetes->settings.service);
-    }
-}
-
 static void free_kubernetes(struct kubernetes *kubernetes)
 {
     if (!kubernetes)
         return;
     provider_http_free(kubernetes->http);
+    provider_settings_free(&kubernetes->reloaded);
     pthread_mutex_destroy(&kubernetes->lock);
     free(kubernetes);
-}
-
-static enum error start_thread(struct kubernetes *kubernetes)
-{
-    const struct provider_http_options options = {
-        .ca = kubernetes->settings.ca_file,
-        .cert = "",
-        .key = "",
-        .token_file = kubernetes->settings.token_file,
-        .token_prefix = "Authorization: Bearer ",
-        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-    };
-    enum error error = provider_http_create(&options, &kubernetes->http);
-    if (!error && pthread_create(&kubernetes->thread, NULL, run, kubernetes) != 0)
-        error = ERR_SYSTEM;
-    return error;
 }
 
 static enum error start(struct provider *provider, const char **reason)
@@ -533,13 +551,21 @@ static enum error start(struct provider *provider, const char **reason)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&kubernetes->lock, NULL);
     kubernetes->provider = provider;
-    const char *problem = kubernetes_settings_read(&kubernetes->settings, provider->config);
-    enum error error = problem ? ERR_INVALID_FIELD : ERR_NONE;
-    *reason = problem ? problem : *reason;
-    if (!error) {
-        init_requests(kubernetes, provider->config);
-        error = start_thread(kubernetes);
+    kubernetes->acquired_wall_ms = clock_now().wall_ms;
+    enum error error =
+        provider_settings_init(&kubernetes->reloaded, "cluster.kubernetes.", provider->config);
+    const char *problem =
+        error ? NULL : kubernetes_settings_read(&kubernetes->settings, provider->config);
+    if (problem) {
+        *reason = problem;
+        error = ERR_INVALID_FIELD;
     }
+    if (!error) {
+        init_requests(kubernetes);
+        error = kubernetes_settings_open(&kubernetes->settings, &kubernetes->http);
+    }
+    if (!error && pthread_create(&kubernetes->thread, NULL, run, kubernetes) != 0)
+        error = ERR_SYSTEM;
     if (error) {
         free_kubernetes(kubernetes);
         return error;
@@ -547,6 +573,13 @@ static enum error start(struct provider *provider, const char **reason)
     pthread_setname_np(kubernetes->thread, "kubernetes");
     provider->state = kubernetes;
     return ERR_NONE;
+}
+
+static void reload(struct provider *provider)
+{
+    struct kubernetes *kubernetes = provider->state;
+    if (provider_settings_reload(&kubernetes->reloaded, provider->config))
+        provider_http_wake(kubernetes->http);
 }
 
 static void stop(struct provider *provider)
@@ -561,4 +594,4 @@ static void stop(struct provider *provider)
     free_kubernetes(kubernetes);
 }
 
-const struct provider_kind provider_kubernetes = {"kubernetes", start, NULL, stop};
+const struct provider_kind provider_kubernetes = {"kubernetes", start, reload, stop};

@@ -60,3 +60,17 @@ const char *kubernetes_settings_read(struct kubernetes_settings *settings,
     }
     return NULL;
 }
+
+enum error kubernetes_settings_open(const struct kubernetes_settings *settings,
+                                    struct provider_http **out)
+{
+    const struct provider_http_options options = {
+        .ca = settings->ca_file,
+        .cert = "",
+        .key = "",
+        .token_file = settings->token_file,
+        .token_prefix = "Authorization: Bearer ",
+        .connect_timeout_ms = KUBERNETES_CONNECT_MS,
+    };
+    return provider_http_create(&options, out);
+}

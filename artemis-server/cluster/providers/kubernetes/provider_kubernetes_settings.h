@@ -6,8 +6,10 @@
 #pragma once
 
 #include "artemis-core/config/config.h"
+#include "artemis-server/cluster/providers/provider_http.h"
 
 enum {
+    KUBERNETES_CONNECT_MS = 3000,
     KUBERNETES_LABEL_BYTES = 64,
     KUBERNETES_SERVER_BYTES = CONFIG_TEXT_BYTES + 16,
     KUBERNETES_PATH_BYTES = CONFIG_TEXT_BYTES + 16,
@@ -19,6 +21,11 @@ struct kubernetes_settings {
     char ca_file[KUBERNETES_PATH_BYTES], token_file[KUBERNETES_PATH_BYTES]; /* "": none */
 };
 
-/* Reads them, at the start. Returns what is missing, a sentence; NULL: nothing is. */
+/* Reads them, at the start and after a reload. Returns what is missing, a sentence; NULL: nothing
+ * is. */
 const char *kubernetes_settings_read(struct kubernetes_settings *settings,
                                      const struct config *config);
+/* A client that sends the token and trusts the authorities. The settings are borrowed; the thread
+ * of the client may change them between two requests. ERR_NO_MEMORY. */
+MUST_USE enum error kubernetes_settings_open(const struct kubernetes_settings *settings,
+                                             struct provider_http **out);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/support/cmocka_all.h"
@@ -376,6 +377,22 @@ static void callback_may_start_the_next_request(void **state)
     assert_int_equal(fixture->result.status, 200);
 }
 
+/* Without a writer, or with one that writes nothing, reading it would not end. */
+static void secret_in_a_fifo_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    char secret[PROVIDER_HTTP_SECRET_BYTES];
+    char problem[PROVIDER_HTTP_PROBLEM_BYTES] = "";
+    snprintf(path, sizeof path, "%s/fifo", fixture->folder.path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(provider_http_read_secret(path, secret, problem));
+    assert_non_null(strstr(problem, "/fifo: it is not a regular file"));
+    assert_false(provider_http_read_secret(fixture->folder.path, secret, problem));
+    assert_non_null(strstr(problem, ": it is not a regular file"));
+    assert_int_equal(unlink(path), 0);
+}
+
 static void failed_allocations_are_handled(void **state)
 {
     struct fixture *fixture = *state;
@@ -422,6 +439,7 @@ int main(void)
         TEST(unreachable_server_is_reported_without_the_user),
         TEST(body_and_header_are_sent),
         TEST(token_is_read_for_each_request),
+        TEST(secret_in_a_fifo_is_refused),
         TEST(request_without_a_response_ends_at_its_timeout),
         TEST(wake_from_another_thread_ends_the_wait),
         TEST(callback_may_start_the_next_request),

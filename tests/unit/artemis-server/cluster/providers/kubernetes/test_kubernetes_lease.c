@@ -91,6 +91,20 @@ static void lease_of_an_earlier_node_is_taken_over_at_once(void **state)
     assert_string_equal(lease.version, "3");
 }
 
+static void restart_reads_the_lease_and_renews_it(void **state)
+{
+    (void)state;
+    start(KUBERNETES_READ, START_MS);
+    kubernetes_lease_on_response(&lease, "3", START_MS);
+    start(KUBERNETES_REPLACE, START_MS); /* aborted: the server may have executed it */
+    kubernetes_lease_restart(&lease, START_MS + 1);
+    start(KUBERNETES_READ, START_MS + 1);
+    kubernetes_lease_on_response(&lease, "4", START_MS + 2);
+    start(KUBERNETES_REPLACE, START_MS + 2);
+    assert_string_equal(lease.version, "4");
+    assert_true(lease.may_exist);
+}
+
 static void changed_and_deleted_leases_are_read_again(void **state)
 {
     (void)state;
@@ -149,6 +163,7 @@ int main(void)
         TEST(missing_lease_is_created_and_renewed),
         TEST(lease_of_an_earlier_node_is_taken_over_at_once),
         TEST(changed_and_deleted_leases_are_read_again),
+        TEST(restart_reads_the_lease_and_renews_it),
         TEST(conflicts_without_end_are_a_failure),
         TEST(failure_is_repeated_within_a_renewal),
     };

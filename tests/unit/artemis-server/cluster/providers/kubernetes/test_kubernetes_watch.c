@@ -132,6 +132,18 @@ static void refresh_lists_although_a_watch_runs(void **state)
     assert_string_equal(watch.version, "9");
 }
 
+static void restart_lists_at_once(void **state)
+{
+    (void)state;
+    watch_it();
+    kubernetes_watch_restart(&watch, START_MS + 20);
+    start(KUBERNETES_LIST, START_MS + 20);
+    assert_true(kubernetes_watch_failed(&watch, 500, 0, 0, START_MS + 30));
+    assert_int_equal(kubernetes_watch_next(&watch, START_MS + 30), KUBERNETES_NONE);
+    kubernetes_watch_restart(&watch, START_MS + 31); /* another server: without a pause */
+    start(KUBERNETES_LIST, START_MS + 31);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -144,6 +156,7 @@ int main(void)
         TEST(failed_list_is_repeated_later_and_later),
         TEST(server_demands_a_wait_within_limits),
         TEST(refresh_lists_although_a_watch_runs),
+        TEST(restart_lists_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
