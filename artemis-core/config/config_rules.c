@@ -14,7 +14,7 @@
 #include "artemis-core/config/config_tokens.h"
 #include "artemis-core/config/config_value.h"
 
-enum { SHOWN_ADDRESSES_BYTES = 256, REMOTE_BATCH_TTL_SHARE = 6 };
+enum { SHOWN_ADDRESSES_BYTES = 256, BATCH_TTL_SHARE = 6 };
 
 bool config_has_provider(const struct config *config, const char *name)
 {
@@ -72,19 +72,30 @@ static enum error check_tombstones(const struct config *config, struct config_pr
                               config_source_of(config, "replication.tombstone_secs"));
 }
 
-/* A renewal must reach a peer of another region long before the lease ends there, also if the one
- * before it was lost. */
-static enum error check_remote(const struct config *config, struct config_problem *problem)
+static enum error check_batch(const struct config *config, const char *key, uint32_t interval_ms,
+                              struct config_problem *problem)
 {
     const uint64_t ttl_ms = config->lease.ttl_secs * (uint64_t)1000;
-    if (!config->cluster.enabled ||
-        config->cluster.remote.batch_ms <= ttl_ms / REMOTE_BATCH_TTL_SHARE)
+    if (interval_ms <= ttl_ms / BATCH_TTL_SHARE)
         return ERR_NONE;
     return config_problem_set(
-        problem,
-        "cluster.remote.batch_ms: must be at most a sixth of lease.ttl_secs, %u (%s), is %u (%s)",
-        config->lease.ttl_secs, config_source_of(config, "lease.ttl_secs"),
-        config->cluster.remote.batch_ms, config_source_of(config, "cluster.remote.batch_ms"));
+        problem, "%s: must be at most a sixth of lease.ttl_secs, %u (%s), is %u (%s)", key,
+        config->lease.ttl_secs, config_source_of(config, "lease.ttl_secs"), interval_ms,
+        config_source_of(config, key));
+}
+
+/* A renewal must reach a peer long before the lease ends there, also if the one before it was
+ * lost. */
+static enum error check_batches(const struct config *config, struct config_problem *problem)
+{
+    if (!config->cluster.enabled)
+        return ERR_NONE;
+    enum error error =
+        check_batch(config, "cluster.remote.batch_ms", config->cluster.remote.batch_ms, problem);
+    if (!error)
+        error = check_batch(config, "replication.batch_interval_ms",
+                            config->replication.batch_interval_ms, problem);
+    return error;
 }
 
 static enum error check_cluster_token(const struct config *config, struct config_problem *problem)
@@ -325,7 +336,7 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = check_tombstones(config, problem);
     if (!error)
-        error = check_remote(config, problem);
+        error = check_batches(config, problem);
     if (!error)
         error = check_cluster_token(config, problem);
     if (!error)

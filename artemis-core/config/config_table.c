@@ -273,7 +273,8 @@ const struct config_setting config_settings[] = {
          "Initial limit of renewals per replication request; the limit doubles while more are "
          "pending, up to 10,000, and shrinks again."},
     {NUMBER(replication, batch_interval_ms, 1, 60000, "100"),
-     .description = "Interval at which collected renewals are sent, in milliseconds."},
+     .description = "Interval at which collected renewals are sent, in milliseconds; in a cluster "
+                    "at most a sixth of `lease.ttl_secs`."},
     {NUMBER(replication, max_retries, 0, 100, "3"),
      .description = "Number of consecutive retries to a peer; if the last one fails, the peer is "
                     "down and anti-entropy repairs it later."},

@@ -75,6 +75,19 @@ static void tombstone_secs_of_a_cluster_covers_two_rounds(void **state)
     assert_int_equal(config_validate(&config, &problem), ERR_NONE);
 }
 
+static void batch_interval_of_a_cluster_is_a_share_of_the_ttl(void **state)
+{
+    (void)state;
+    check_set("replication.batch_interval_ms", "5001");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+    check_set("cluster.enabled", "true");
+    assert_int_equal(config_validate(&config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.text, "replication.batch_interval_ms: must be at most a sixth of "
+                                      "lease.ttl_secs, 30 (default), is 5001 (--set)");
+    check_set("lease.ttl_secs", "31");
+    assert_int_equal(config_validate(&config, &problem), ERR_NONE);
+}
+
 static void remote_batch_ms_of_a_cluster_is_a_share_of_the_ttl(void **state)
 {
     (void)state;
@@ -420,6 +433,7 @@ int main(void)
         TEST(advertise_addr_defaults_to_listen_addr),
         TEST(threads_above_connections_are_rejected),
         TEST(tombstone_secs_of_a_cluster_covers_two_rounds),
+        TEST(batch_interval_of_a_cluster_is_a_share_of_the_ttl),
         TEST(remote_batch_ms_of_a_cluster_is_a_share_of_the_ttl),
         TEST(peer_listed_twice_is_rejected),
         TEST(peer_listed_with_and_without_scheme_is_rejected),
