@@ -111,8 +111,9 @@ enum message_kind {
 
 /* Events for one process of a peer; references. */
 struct event_batch {
-    struct event **items; /* NULL while there are none */
+    struct event **items; /* NULL while there are none; `count`, then `rest` */
     size_t count;
+    size_t rest;       /* sent after them, since all together were too large */
     uint64_t to_epoch; /* of the process; 0: not known */
 };
 

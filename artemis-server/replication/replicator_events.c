@@ -9,7 +9,8 @@
  * again as it is, before later events, and the peer admits each event of it once (event_order.h).
  * It is not sent to another process of the peer: the earlier one may have delivered it. A peer that
  * is not up gets no events, not even later: what was published meanwhile is dropped. A message that
- * the peer refuses, as an older node does, is dropped too. All that is dropped is counted.
+ * the peer refuses, as an older node does, is dropped too; one that is too large for it is sent in
+ * halves. All that is dropped is counted.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -36,9 +37,14 @@ static void drop(struct peer *peer, enum event_drop reason, uint64_t count)
         peer->view.events_dropped[reason] += count;
 }
 
+static size_t batch_size(const struct event_batch *batch)
+{
+    return batch->count + batch->rest;
+}
+
 static void free_batch(struct event_batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = 0; i < batch_size(batch); i++)
         event_unref(batch->items[i]);
     free(batch->items);
     *batch = (struct event_batch){0};
@@ -92,10 +98,11 @@ void replicator_put_event(struct replicator *replicator, struct event *event)
 
 void events_drop_all(struct replicator *replicator, struct peer *peer)
 {
-    drop(peer, EVENT_DROP_PEER_DOWN, peer->events_retry.count);
+    drop(peer, EVENT_DROP_PEER_DOWN, batch_size(&peer->events_retry));
     if (!SIM_BUG(21)) /* a loss is not counted */
         drop(peer, EVENT_DROP_PEER_DOWN, replicator->events.end - peer->events_next);
     free_batch(&peer->events_retry);
+    peer->events_max = 0;
     peer->events_next = replicator->events.end;
 }
 
@@ -125,11 +132,17 @@ uint64_t events_due_ms(const struct replicator *replicator, const struct peer *p
     return may_send ? peer->events_due_ms : UINT64_MAX;
 }
 
+/* The limit of a message to the peer, where so many events wait. */
+static size_t limit_of(const struct peer *peer, uint64_t waiting)
+{
+    uint64_t max = peer->events_max ? peer->events_max : EVENTS_PER_MESSAGE_MAX;
+    return (size_t)(waiting < max ? waiting : max);
+}
+
 /* Moves the next events of a peer into a batch. False: no memory. */
 static bool take_batch(struct replicator *replicator, struct peer *peer, struct event_batch *batch)
 {
-    uint64_t waiting = replicator->events.end - peer->events_next;
-    size_t max = waiting < EVENTS_PER_MESSAGE_MAX ? (size_t)waiting : EVENTS_PER_MESSAGE_MAX;
+    size_t max = limit_of(peer, replicator->events.end - peer->events_next);
     size_t bytes = 0;
     *batch =
         (struct event_batch){.items = malloc(max * sizeof(*batch->items)), .to_epoch = peer->epoch};
@@ -148,7 +161,7 @@ static void drop_of_earlier_process(struct peer *peer)
 {
     if (!peer->events_retry.count || peer->events_retry.to_epoch == peer->epoch)
         return;
-    drop(peer, EVENT_DROP_PEER_RESTARTED, peer->events_retry.count);
+    drop(peer, EVENT_DROP_PEER_RESTARTED, batch_size(&peer->events_retry));
     free_batch(&peer->events_retry);
 }
 
@@ -170,23 +183,53 @@ struct message *events_next(struct replicator *replicator, struct peer *peer, st
     return message;
 }
 
+/* Takes the events of a message back; the first `count` of them are sent next. */
+static void send_again(struct peer *peer, struct message *message, size_t count)
+{
+    peer->events_retry = message->events;
+    peer->events_retry.rest = batch_size(&message->events) - count;
+    peer->events_retry.count = count;
+    message->events = (struct event_batch){0};
+}
+
+/* The events of the message are done with. */
+static void send_rest(struct peer *peer, struct message *message)
+{
+    struct event_batch *batch = &message->events;
+    for (size_t i = 0; i < batch->count; i++)
+        event_unref(batch->items[i]);
+    memmove(batch->items, batch->items + batch->count, batch->rest * sizeof(*batch->items));
+    batch->count = 0;
+    if (batch->rest)
+        send_again(peer, message, limit_of(peer, batch->rest));
+}
+
 void events_on_result(struct peer *peer, struct message *message, enum send_result result,
                       struct moment now)
 {
-    if (result == SEND_DELIVERED) {
-        peer->view.events_delivered += message->events.count;
+    size_t count = message->events.count;
+    if (peer->health != PEER_UP) {
+        peer->view.events_delivered += result == SEND_DELIVERED ? count : 0;
+        drop(peer, EVENT_DROP_PEER_DOWN,
+             message->events.rest + (result == SEND_DELIVERED ? 0 : count));
         return;
     }
-    if (peer->health != PEER_UP) {
-        drop(peer, EVENT_DROP_PEER_DOWN, message->events.count);
+    if (result == SEND_DELIVERED) {
+        peer->view.events_delivered += count;
+        send_rest(peer, message);
         return;
     }
     if (result == SEND_RETRYABLE) {
-        peer->events_retry = message->events;
-        message->events = (struct event_batch){0};
+        send_again(peer, message, count);
         return;
     }
-    drop(peer, EVENT_DROP_REFUSED, message->events.count);
+    if (result == SEND_TOO_LARGE && count > 1) {
+        peer->events_max = count / 2;
+        send_again(peer, message, count / 2);
+        return;
+    }
+    drop(peer, EVENT_DROP_REFUSED, count);
+    send_rest(peer, message);
     peer->events_due_ms = now.mono_ms + EVENTS_REFUSED_PAUSE_MS;
     if (now.mono_ms < peer->health_due_ms) /* it may be another process by now */
         peer->health_due_ms = now.mono_ms;
@@ -194,7 +237,7 @@ void events_on_result(struct peer *peer, struct message *message, enum send_resu
 
 uint64_t events_waiting(const struct replicator *replicator, const struct peer *peer)
 {
-    return replicator->events.end - peer->events_next + peer->events_retry.count;
+    return replicator->events.end - peer->events_next + batch_size(&peer->events_retry);
 }
 
 void event_batch_free(struct event_batch *batch)

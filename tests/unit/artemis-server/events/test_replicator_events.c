@@ -164,6 +164,69 @@ static void what_waits_for_a_peer_is_dropped_when_it_is_down(void **state)
 }
 
 /* An older node does not have the path. It gets what is published later, one message a second. */
+static void a_message_that_is_too_large_is_sent_in_halves(void **state)
+{
+    (void)state;
+    join_up(0);
+    publish(1);
+    check_events(expect(0, MESSAGE_EVENTS), 1, 1);
+    publish(5); /* they wait for the first one */
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 5);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 2);
+    publish(1);
+    finish(0, MESSAGE_EVENTS, SEND_RETRYABLE);
+    pass_ms(500);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 2);
+    assert_int_equal(view_of(0).events_waiting, 1);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 4, 2);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 6, 1);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 7, 1);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    assert_int_equal(view_of(0).events_delivered, 7);
+    assert_int_equal(dropped(0, EVENT_DROP_REFUSED), 0);
+}
+
+static void an_event_that_is_too_large_is_dropped_alone(void **state)
+{
+    (void)state;
+    join_up(0);
+    publish(1);
+    check_events(expect(0, MESSAGE_EVENTS), 1, 1);
+    publish(2);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 2);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 1);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    assert_int_equal(dropped(0, EVENT_DROP_REFUSED), 1);
+    pass_ms(REFUSED_PAUSE_MS);
+    check_events(expect(0, MESSAGE_EVENTS), 3, 1);
+    finish(0, MESSAGE_EVENTS, SEND_UNREACHABLE); /* the peer is down, and what waits is dropped */
+    assert_int_equal(dropped(0, EVENT_DROP_PEER_DOWN), 1);
+}
+
+/* What waits behind the half that is in flight is counted too. */
+static void halves_of_a_peer_that_goes_down_are_dropped(void **state)
+{
+    (void)state;
+    join_up(0);
+    publish(1);
+    check_events(expect(0, MESSAGE_EVENTS), 1, 1);
+    publish(5);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    expect(0, MESSAGE_EVENTS);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 2);
+    finish(0, MESSAGE_EVENTS, SEND_UNREACHABLE);
+    assert_int_equal(dropped(0, EVENT_DROP_PEER_DOWN), 5);
+    assert_int_equal(view_of(0).events_waiting, 0);
+}
+
 static void refused_events_are_dropped(void **state)
 {
     (void)state;
@@ -270,6 +333,9 @@ int main(void)
         TEST(a_peer_that_is_not_up_gets_no_events),
         TEST(what_waits_for_a_peer_is_dropped_when_it_is_down),
         TEST(refused_events_are_dropped),
+        TEST(a_message_that_is_too_large_is_sent_in_halves),
+        TEST(an_event_that_is_too_large_is_dropped_alone),
+        TEST(halves_of_a_peer_that_goes_down_are_dropped),
         TEST(a_legacy_peer_gets_no_events),
         TEST(a_slow_peer_loses_the_oldest_events),
         TEST(a_removed_peer_leaves_nothing_behind),
