@@ -59,13 +59,15 @@ static struct instance *drop_first(struct change_log *log)
     return instance;
 }
 
-uint64_t change_log_append(struct change_log *log, uint64_t before, struct instance *instance,
-                           enum change_type type, struct moment now)
+/* Takes a reference to the instance of the change. */
+static uint64_t append(struct change_log *log, uint64_t before, struct change change,
+                       struct moment now)
 {
     enum { DROPPED_AT_ONCE = 4 }; /* a large instance can displace several small ones */
     struct instance *dropped[DROPPED_AT_ONCE];
     int count = 0;
-    instance_ref(instance);
+    const struct instance *instance = instance_ref(change.instance);
+    change.wall_ms = now.wall_ms & ((1ull << CHANGE_WALL_BITS) - 1);
     pthread_mutex_lock(&log->_shared.lock);
     uint64_t revision = atomic_load_explicit(&log->revision, memory_order_relaxed) + 1;
     if (revision - log->_shared.first == log->capacity)
@@ -74,14 +76,31 @@ uint64_t change_log_append(struct change_log *log, uint64_t before, struct insta
     while (log->_shared.bytes > CHANGE_LOG_BYTES_MAX && count < DROPPED_AT_ONCE &&
            log->_shared.first < revision)
         dropped[count++] = drop_first(log);
-    log->_shared.ring[revision & (log->capacity - 1)] =
-        (struct change){instance, type, now.wall_ms & ((1ull << CHANGE_WALL_BITS) - 1)};
+    log->_shared.ring[revision & (log->capacity - 1)] = change;
     log->_shared.before[revision & (log->capacity - 1)] = before;
     atomic_store(&log->revision, revision); /* in one order with wake_after */
     pthread_mutex_unlock(&log->_shared.lock);
     while (count > 0)
         instance_unref(dropped[--count]);
     return revision;
+}
+
+uint64_t change_log_append(struct change_log *log, uint64_t before, struct instance *instance,
+                           enum change_type type, struct moment now)
+{
+    return append(log, before, (struct change){.instance = instance, .type = type}, now);
+}
+
+uint64_t change_log_replace(struct change_log *log, uint64_t before, struct instance *instance,
+                            const struct instance *old, struct moment now)
+{
+    bool is_same = slice_equal(instance_common_texts(old), instance_common_texts(instance));
+    return append(log, before,
+                  (struct change){.instance = instance,
+                                  .type = CHANGE_CHANGE,
+                                  .old_status = instance_status(old),
+                                  .other_texts = !is_same},
+                  now);
 }
 
 static bool is_outdated(const struct change_log *log, struct moment now)

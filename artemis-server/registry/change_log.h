@@ -35,9 +35,12 @@ enum {
     CHANGE_LOG_KEEP_BYTES = 1024 * 1024,     /* change_log_trim keeps this much, however old */
 };
 
+/* `old_status` and `other_texts` are those of CHANGE_CHANGE; change_filter.h needs them. */
 struct change {
     struct instance *instance;
-    uint64_t type : 64 - CHANGE_WALL_BITS; /* enum change_type */
+    uint64_t type : 4;        /* enum change_type */
+    uint64_t old_status : 3;  /* of the instance that was replaced */
+    uint64_t other_texts : 1; /* its common texts (protocol, metadata) differ */
     uint64_t wall_ms : CHANGE_WALL_BITS;
 };
 static_assert(sizeof(struct change) == 16, "the ring has 65,536 of them");
@@ -70,6 +73,9 @@ void change_log_free(struct change_log *log);
  * the service is new. */
 uint64_t change_log_append(struct change_log *log, uint64_t before, struct instance *instance,
                            enum change_type type, struct moment now);
+/* The same for a CHANGE_CHANGE: `instance` has replaced `old`. */
+uint64_t change_log_replace(struct change_log *log, uint64_t before, struct instance *instance,
+                            const struct instance *old, struct moment now);
 uint64_t change_log_revision(const struct change_log *log);
 /* The number of changes in the log, and the bytes of their instances. */
 void change_log_usage(struct change_log *log, uint64_t *size, uint64_t *bytes);

@@ -143,12 +143,16 @@ void registry_set_stamp(struct registry *registry, struct shard *shard, struct r
 }
 
 void registry_replace(struct registry *registry, const struct locked_key *key,
-                      struct instance *instance, struct stored_stamp stamp)
+                      struct instance *instance, struct stored_stamp stamp, struct moment now)
 {
-    update_digest(registry, key->record);
+    struct record *record = key->record;
+    struct instance *old = instance_ref(record->instance);
+    update_digest(registry, record);
     shard_replace(key->shard, key->number, instance);
-    shard_set_stamp(key->shard, key->record, stamp.hlc, stamp.node);
-    update_digest(registry, key->record);
+    shard_set_stamp(key->shard, record, stamp.hlc, stamp.node);
+    update_digest(registry, record);
+    registry_log_replacement(registry, key->shard, record->service, record->instance, old, now);
+    instance_unref(old);
 }
 
 void registry_clear_stamp(struct registry *registry, const struct record *record)
@@ -168,6 +172,15 @@ void registry_log_change(struct registry *registry, struct shard *shard, uint32_
 {
     struct service *changed = shard_service(shard, service);
     uint64_t revision = change_log_append(&registry->log, changed->revision, instance, type, now);
+    shard_set_revision(shard, changed, revision);
+}
+
+void registry_log_replacement(struct registry *registry, struct shard *shard, uint32_t service,
+                              struct instance *instance, const struct instance *old,
+                              struct moment now)
+{
+    struct service *changed = shard_service(shard, service);
+    uint64_t revision = change_log_replace(&registry->log, changed->revision, instance, old, now);
     shard_set_revision(shard, changed, revision);
 }
 
@@ -318,9 +331,7 @@ static bool register_again(struct registry *registry, const struct locked_key *k
     struct stored_stamp stamp = registry_next_stamp(registry, now);
     if (SIM_BUG(7)) /* a change without a new stamp does not reach the peers */
         stamp = (struct stored_stamp){key->record->hlc, key->record->node};
-    registry_replace(registry, key, instance, stamp);
-    registry_log_change(registry, shard, key->record->service, key->record->instance, CHANGE_CHANGE,
-                        now);
+    registry_replace(registry, key, instance, stamp, now);
     shard->counters.changed++;
     return registry_mark_changed(registry, key);
 }

@@ -220,10 +220,8 @@ static bool replace_content(struct registry *registry, struct locked_key *key,
         registry_set_stamp(registry, key->shard, key->record, change.stamp);
         return false;
     }
-    registry_replace(registry, key, instance, change.stamp);
+    registry_replace(registry, key, instance, change.stamp, now);
     key->record->reregistered_hlc = 0;
-    registry_log_change(registry, key->shard, key->record->service, key->record->instance,
-                        CHANGE_CHANGE, now);
     key->shard->counters.changed++;
     return false;
 }
@@ -244,8 +242,8 @@ static void take_client_revision(struct registry *registry, struct locked_key *k
         if (!instance)
             return;
         shard_replace(key->shard, key->number, instance);
-        registry_log_change(registry, key->shard, record->service, record->instance, CHANGE_CHANGE,
-                            now);
+        registry_log_replacement(registry, key->shard, record->service, record->instance, instance,
+                                 now); /* only the client revision differs */
         instance_unref(instance);
     }
     shard_mark_stored(key->shard, key->number);

@@ -141,9 +141,10 @@ struct stored_stamp registry_next_stamp(struct registry *registry, struct moment
 /* Sets the stamp of a record and updates the digests. The shard is locked. */
 void registry_set_stamp(struct registry *registry, struct shard *shard, struct record *record,
                         struct stored_stamp stamp);
-/* Replaces content and stamp of an instance, and updates the digests. The shard is locked. */
+/* Replaces content and stamp of an instance, updates the digests and logs the change. The shard is
+ * locked. */
 void registry_replace(struct registry *registry, const struct locked_key *key,
-                      struct instance *instance, struct stored_stamp stamp);
+                      struct instance *instance, struct stored_stamp stamp, struct moment now);
 /* The stamp of a record from outside, with a reference to its node id: node_id_table_unref it. One
  * without a stamp comes from a legacy node and gets the next stamp of this node. ERR_VERSION_AHEAD,
  * ERR_NO_MEMORY, ERR_TOO_MANY_ITEMS. */
@@ -210,9 +211,14 @@ void registry_remove(struct registry *registry, struct locked_key *key, uint64_t
 /* The form of an instance that replaces the record of its key (NULL: not known), a reference: an
  * instance without a client revision takes over that of the record. NULL: out of memory. */
 struct instance *registry_inherit_revision(const struct record *record, struct instance *instance);
-/* Appends a change to the log and gives the service its revision. The shard is locked. */
+/* Appends a new or deleted instance to the log and gives the service its revision. The shard is
+ * locked. */
 void registry_log_change(struct registry *registry, struct shard *shard, uint32_t service,
                          struct instance *instance, enum change_type type, struct moment now);
+/* The same for an instance that has replaced another one. */
+void registry_log_replacement(struct registry *registry, struct shard *shard, uint32_t service,
+                              struct instance *instance, const struct instance *old,
+                              struct moment now);
 /* Copies at most `max` records of the dirty lists of one kind and takes them off; 0 when the lists
  * are empty. */
 size_t registry_drain_dirty(struct registry *registry, enum dirty_kind kind,

@@ -443,7 +443,7 @@ static void delta_has_what_enters_and_leaves_the_filter(void **state)
     filter.zone = SLICE("b");
     check_delta(&filter, since, "delete 7");
     filter = of_color("blue");
-    check_delta(&filter, since, "change 1, change 7, new 9, delete 9, delete 2, delete 3");
+    check_delta(&filter, since, "change 1, change 7, new 9, delete 9");
     struct cached_response *first = ask_delta(&filter, since);
     struct cached_response *second = ask_delta(&filter, since);
     assert_ptr_equal(first, second);

@@ -201,6 +201,7 @@ static void instance_enters_and_leaves_the_view_by_its_status(void **state)
     (void)state;
     subscribe(&client, "s", "{'status':'up'}", "");
     PLACE("s", .id = "i1", .status = "starting");
+    PLACE("s", .id = "i1", .status = "down");
     check_nothing_pushed(&client);
     PLACE("s", .id = "i1", .status = "up");
     check_pushed(&client, "s", "change i1");
@@ -210,6 +211,9 @@ static void instance_enters_and_leaves_the_view_by_its_status(void **state)
     check_pushed(&client, "s", "change i1");
     TAKE("s", .id = "i1");
     check_pushed(&client, "s", "delete i1");
+    PLACE("s", .id = "i2", .status = "down");
+    TAKE("s", .id = "i2");
+    check_nothing_pushed(&client);
 }
 
 static void instance_enters_and_leaves_the_view_by_its_metadata(void **state)
@@ -225,6 +229,10 @@ static void instance_enters_and_leaves_the_view_by_its_metadata(void **state)
     check_pushed(&client, "s", "delete i1");
     PLACE("s", .id = "i3", .version = "3");
     check_pushed(&client, "s", "new i3");
+    PLACE("s", .id = "i1", .version = "4", .status = "down");
+    TAKE("s", .id = "i1");
+    TAKE("s", .id = "i2");
+    check_nothing_pushed(&client);
 }
 
 /* An instance of another zone is another instance: the key has the zone. */
