@@ -124,7 +124,12 @@ struct artemis_options {
      * if a proxy needs one (a trailing /api may be left out). All must belong to one cluster. The
      * client uses the first server, and the next one when it does not answer. A server that failed
      * is not used for 100 ms; each further failure doubles that time, up to 10 s, and a random part
-     * of up to half is subtracted. If the server sent Retry-After, it is not used for that time. */
+     * of up to half is subtracted. If the server sent Retry-After, it is not used for that time.
+     *
+     * A server that responds is asked for the nodes of its cluster. If these include the server
+     * under the URL given here, the client uses the others too, and a node that the cluster names
+     * no more is not used any more, unless it is given here. So all nodes can be replaced while the
+     * client runs. Behind a proxy or a load balancer, the servers are those given here alone. */
     const char *servers;
 
     /* Region and zone of instances that do not name theirs. NULL: "local" and "zone1", the defaults
@@ -169,7 +174,11 @@ struct artemis_options {
     const char *cert;
     const char *key;
 
-    const void *reserved[2];
+    /* Interval between requests for the nodes of the cluster; 0: 10,000. They are also requested
+     * whenever the client begins to use another server. */
+    int nodes_ms;
+
+    const void *reserved[1];
 };
 
 struct artemis_client;

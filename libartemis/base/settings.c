@@ -2,111 +2,40 @@
 #include "libartemis/base/settings.h"
 
 #include "libartemis/base/problem.h"
+#include "libartemis/base/url.h"
 
 #include "artemis-core/base/text.h"
 #include "artemis-core/model/instance.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
-    URL_BYTES_MAX = 1024,
     DURATION_MAX_MS = 86400000,
     RESPONSE_MB_MAX = 4096,
     RESPONSE_MB_DEFAULT = 64,
 };
 
-/* --- URLs ------------------------------------------------------------------------------------- */
-
-static bool is_loopback(const char *host)
-{
-    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "[::1]") == 0;
-}
-
-/* Removes trailing slashes and a trailing /api: request paths begin with /api. */
-static void remove_suffix(char *url)
-{
-    size_t length = strlen(url);
-    while (length > 0 && url[length - 1] == '/')
-        url[--length] = '\0';
-    if (length < 4 || strcmp(url + length - 4, "/api") != 0)
-        return;
-    url[length - 4] = '\0';
-    remove_suffix(url);
-}
-
-/* The caller frees it; NULL if the URL has no such part. */
-static char *url_part(CURLU *handle, CURLUPart part)
-{
-    char *text = NULL;
-    return curl_url_get(handle, part, &text, 0) == CURLUE_OK ? text : NULL;
-}
-
-/* Why a URL that libcurl can parse is not allowed; NULL: it is allowed. */
-static const char *find_fault(CURLU *handle)
-{
-    static const struct {
-        CURLUPart part;
-        const char *fault;
-    } unwanted[] = {
-        {CURLUPART_USER, "must not contain a user: use options.authorization"},
-        {CURLUPART_PASSWORD, "must not contain a password: use options.authorization"},
-        {CURLUPART_QUERY, "must not have a query"},
-        {CURLUPART_FRAGMENT, "must not have a fragment"},
-    };
-    const char *fault = NULL;
-    char *scheme = url_part(handle, CURLUPART_SCHEME);
-    if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-        fault = "must begin with http:// or https://";
-    curl_free(scheme);
-    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted && !fault; i++) {
-        char *text = url_part(handle, unwanted[i].part);
-        if (text)
-            fault = unwanted[i].fault;
-        curl_free(text);
-    }
-    return fault;
-}
+/* --- servers ---------------------------------------------------------------------------------- */
 
 static enum artemis_error read_url(struct settings *settings, const char *text,
                                    struct artemis_problem *problem)
 {
-    enum artemis_error error = ARTEMIS_OK;
-    char *url_text = NULL;
-    char *host = NULL;
-    CURLU *handle = curl_url();
-    if (!handle)
+    char *url = NULL;
+    bool is_loopback = false;
+    const char *fault = NULL;
+    enum error error = url_read(text, &url, &is_loopback, &fault);
+    if (error == ERR_NO_MEMORY)
         return problem_no_memory(problem);
-    const char *fault = "is not a URL like http://host:port or https://host:port";
-    if (strstr(text, "://") && curl_url_set(handle, CURLUPART_URL, text, 0) == CURLUE_OK)
-        fault = find_fault(handle);
-    if (fault) {
+    if (error) {
         char quoted[128];
         text_quote(quoted, sizeof quoted, slice_of(text));
         /* The text may contain a password. */
-        error = problem_set(problem, ARTEMIS_INVALID, "options.servers: %s %s",
-                            strchr(text, '@') ? "a URL" : quoted, fault);
-        goto out;
+        return problem_set(problem, ARTEMIS_INVALID, "options.servers: %s %s",
+                           strchr(text, '@') ? "a URL" : quoted, fault);
     }
-    url_text = url_part(handle, CURLUPART_URL);
-    host = url_part(handle, CURLUPART_HOST);
-    char *url = url_text ? strdup(url_text) : NULL;
-    if (!url || !host) {
-        free(url);
-        error = problem_no_memory(problem);
-        goto out;
-    }
-    remove_suffix(url);
-    settings->loopback[settings->url_count] = is_loopback(host);
-    settings->urls[settings->url_count++] = url;
-out:
-    curl_free(url_text);
-    curl_free(host);
-    curl_url_cleanup(handle);
-    return error;
+    server_list_add_option(&settings->servers, url, is_loopback);
+    return ARTEMIS_OK;
 }
 
 static enum artemis_error read_urls(struct settings *settings, const char *list,
@@ -116,7 +45,7 @@ static enum artemis_error read_urls(struct settings *settings, const char *list,
     for (const char *at = list + strspn(list, separators); *at;) {
         size_t length = strcspn(at, separators);
         char text[URL_BYTES_MAX];
-        if (settings->url_count == SERVERS_MAX)
+        if (settings->servers.count == SERVERS_MAX)
             return problem_set(problem, ARTEMIS_INVALID, "options.servers: must be at most %d URLs",
                                SERVERS_MAX);
         if (length >= sizeof text)
@@ -131,7 +60,7 @@ static enum artemis_error read_urls(struct settings *settings, const char *list,
         at += length;
         at += strspn(at, separators);
     }
-    if (settings->url_count == 0)
+    if (settings->servers.count == 0)
         return problem_set(problem, ARTEMIS_INVALID, "options.servers: must be at least one URL");
     return ARTEMIS_OK;
 }
@@ -161,6 +90,7 @@ static enum artemis_error read_durations(struct settings *settings,
         {&settings->attempt_timeout_ms, options->attempt_timeout_ms, 3000, "attempt_timeout_ms"},
         {&settings->ping_ms, options->ping_ms, 10000, "ping_ms"},
         {&settings->poll_ms, options->poll_ms, 5000, "poll_ms"},
+        {&settings->nodes_ms, options->nodes_ms, 10000, "nodes_ms"},
     };
     enum artemis_error error = ARTEMIS_OK;
     for (size_t i = 0; i < sizeof durations / sizeof *durations && !error; i++)
@@ -296,8 +226,7 @@ enum artemis_error settings_read(struct settings *settings, const struct artemis
 
 void settings_free(struct settings *settings)
 {
-    for (size_t i = 0; i < settings->url_count; i++)
-        free(settings->urls[i]);
+    server_list_free(&settings->servers);
     free(settings->region_id);
     free(settings->zone_id);
     free(settings->authorization);

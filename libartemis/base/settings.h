@@ -2,18 +2,16 @@
  *
  * settings - the validated options of a client: copied, with defaults filled in.
  *
- * Pure; libcurl parses the URLs. A zeroed struct is empty.
+ * Only the list of servers changes after settings_read. Pure. A zeroed struct is empty.
  */
 #pragma once
 
 #include "libartemis/artemis.h"
 
-#include "libartemis/base/servers.h"
+#include "libartemis/base/server_list.h"
 
 struct settings {
-    char *urls[SERVERS_MAX];    /* prefixes of paths like /api/... and /ws */
-    bool loopback[SERVERS_MAX]; /* the host is this machine: no proxy is used */
-    size_t url_count;
+    struct server_list servers;
     char *region_id;
     char *zone_id;
     char *authorization; /* NULL: none */
@@ -24,6 +22,7 @@ struct settings {
     uint64_t attempt_timeout_ms;
     uint64_t ping_ms;
     uint64_t poll_ms;
+    uint64_t nodes_ms;
     size_t response_bytes_max; /* decoded */
     bool stay_registered;
     artemis_log_fn *log; /* NULL: no log */

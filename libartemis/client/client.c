@@ -62,7 +62,7 @@ static void start_curl(void)
 
 static void init_servers(struct servers *servers, const struct settings *settings)
 {
-    servers->count = settings->url_count;
+    servers->count = settings->servers.count;
 }
 
 /* The thread blocks all signals: the program handles them. */
@@ -124,6 +124,7 @@ enum artemis_error artemis_open(const struct artemis_options *options, struct ar
     client->shared.registrations.heartbeat_ms = client->settings.heartbeat_ms;
     client->shared.registrations.client_revision = client_clock_wall_us();
     client->shared.sync.poll_ms = client->settings.poll_ms;
+    client->shared.refresh.interval_ms = client->settings.nodes_ms;
     init_servers(&client->shared.registry_servers, &client->settings);
     init_servers(&client->shared.push_servers, &client->settings);
     init_servers(&client->shared.event_servers, &client->settings);

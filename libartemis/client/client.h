@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "libartemis/base/node_refresh.h"
 #include "libartemis/base/servers.h"
 #include "libartemis/base/settings.h"
 #include "libartemis/client/publications.h"
@@ -31,7 +32,7 @@ struct pending_push {
 };
 
 struct artemis_client {
-    struct settings settings; /* immutable */
+    struct settings settings; /* immutable, except its list of servers, of the client's thread */
     struct http *http;        /* of the client's thread; any thread may call http_wake */
 
     struct {                        /* of the client's thread */
@@ -53,7 +54,8 @@ struct artemis_client {
         struct publications publications;
         struct servers registry_servers;
         struct servers push_servers;
-        struct servers event_servers;              /* to publish at */
+        struct servers event_servers; /* to publish at */
+        struct node_refresh refresh;
         bool registry_failing, push_failing;       /* the failure is in the log already */
         char registry_problem[CLIENT_PROBLEM_MAX]; /* the last one, "URL: problem"; or "" */
         char push_problem[CLIENT_PROBLEM_MAX];

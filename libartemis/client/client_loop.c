@@ -29,7 +29,7 @@ void loop_log(struct artemis_client *client, enum artemis_log_level level, const
 
 const char *loop_url(const struct artemis_client *client, size_t server)
 {
-    return client->settings.urls[server];
+    return client->settings.servers.each[server].url;
 }
 
 const char *loop_set_problem(const struct artemis_client *client, char out[CLIENT_PROBLEM_MAX],
@@ -65,6 +65,7 @@ void loop_turn(struct artemis_client *client, uint64_t until_ms)
     loop_start_registry_request(client, now_ms, &at_ms);
     loop_start_publication(client, now_ms, &at_ms);
     loop_start_sync(client, now_ms, &at_ms);
+    loop_start_nodes(client, now_ms, &at_ms);
     pthread_mutex_unlock(&client->lock);
 
     http_run(client->http);

@@ -2,17 +2,19 @@
  *
  * client_loop_internal - what the files of the loop share: client_loop.c (turns and callbacks),
  * client_loop_requests.c (HTTP requests), client_loop_push.c (the push connection, the service
- * caches and the topics) and client_loop_events.c (publications).
+ * caches and the topics), client_loop_events.c (publications) and client_loop_nodes.c (the nodes of
+ * the cluster).
  *
  * Client's thread.
  */
 #pragma once
 
 #include "libartemis/client/client_loop.h"
+#include "libartemis/wire/node_list.h"
 
 enum { NO_MEMORY_PAUSE_MS = 1000 };
 
-enum call_kind { CALL_REGISTRY, CALL_FETCH, CALL_PUBLISH };
+enum call_kind { CALL_REGISTRY, CALL_FETCH, CALL_PUBLISH, CALL_NODES };
 
 /* What an HTTP call is for, and its decoded response. */
 struct call_context {
@@ -30,6 +32,7 @@ struct call_context {
     struct wire_instances instances;    /* of a fetch */
     bool unchanged;                     /* of a fetch: 304 */
     struct artemis_published published; /* of a publication */
+    struct node_list *nodes;            /* of a request for the nodes; otherwise NULL */
 };
 
 /* Queues a line for the log callback. Under the lock. */
@@ -45,6 +48,7 @@ const char *loop_set_problem(const struct artemis_client *client, char out[CLIEN
 void loop_start_registry_request(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms);
 void loop_start_sync(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms);
 void loop_start_publication(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms);
+void loop_start_nodes(struct artemis_client *client, uint64_t now_ms, uint64_t *at_ms);
 /* False: no memory. */
 bool loop_start_fetch(struct artemis_client *client, struct sync_action *action);
 
@@ -64,6 +68,8 @@ void loop_cancel_calls(struct artemis_client *client);
 void loop_apply_fetch(struct artemis_client *client, struct http_call *call, uint64_t now_ms);
 /* The same for a publication. */
 void loop_apply_publication(struct artemis_client *client, struct http_call *call, uint64_t now_ms);
+/* The same for the nodes of the cluster. No other call may be taken and not applied. */
+void loop_apply_nodes(struct artemis_client *client, struct http_call *call, uint64_t now_ms);
 /* Under the lock: applies the state of the push socket and the pending pushes. */
 void loop_apply_socket(struct artemis_client *client, enum push_state state);
 void loop_drop_socket(struct artemis_client *client);

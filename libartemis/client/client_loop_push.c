@@ -30,6 +30,7 @@ static void push_failed(struct artemis_client *client, size_t server, uint64_t r
 static void push_connected(struct artemis_client *client, size_t server, bool polls)
 {
     servers_succeeded(&client->shared.push_servers, server);
+    node_refresh_on_response(&client->shared.refresh, server);
     client->shared.push_servers.current = server;
     client->shared.push_server = server;
     client->shared.polling = polls;

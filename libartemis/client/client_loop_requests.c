@@ -17,6 +17,9 @@ static void free_context(struct call_context *context)
     wire_reader_free(&context->reader);
     wire_free_result(&context->result);
     wire_free_instances(&context->instances);
+    if (context->nodes)
+        wire_free_result(&context->nodes->result);
+    free(context->nodes);
     free(context);
 }
 
@@ -132,8 +135,7 @@ static const char *describe(enum error error)
 static void finish_response(struct http_call *call)
 {
     struct call_context *context = call->context;
-    const struct wire_result *result =
-        context->kind == CALL_FETCH ? &context->instances.result : &context->result;
+    const struct wire_result *result = context->reader.result;
     context->unchanged = call->answered && call->status == 304;
     if (context->unchanged)
         return;
@@ -156,11 +158,18 @@ static void finish_response(struct http_call *call)
 void loop_take_calls(struct artemis_client *client, struct http_calls *calls)
 {
     struct http_call *call;
+    struct http_call *last = NULL; /* the one for the nodes, which may end the use of servers */
     TAILQ_INIT(calls);
     while ((call = http_take(client->http))) {
+        const struct call_context *context = call->context;
         finish_response(call);
-        TAILQ_INSERT_TAIL(calls, call, link);
+        if (context->kind == CALL_NODES)
+            last = call;
+        else
+            TAILQ_INSERT_TAIL(calls, call, link);
     }
+    if (last)
+        TAILQ_INSERT_TAIL(calls, last, link);
 }
 
 struct event_context {
@@ -223,6 +232,7 @@ static void apply_registry_response(struct artemis_client *client, struct http_c
         return;
     }
     servers_succeeded(&client->shared.registry_servers, call->server);
+    node_refresh_on_response(&client->shared.refresh, call->server);
     if (client->shared.registry_failing)
         loop_log(client, ARTEMIS_LOG_INFO, "heartbeats go to %s", url);
     client->shared.registry_failing = false;
@@ -242,6 +252,7 @@ void loop_apply_calls(struct artemis_client *client, struct http_calls *calls)
         [CALL_REGISTRY] = apply_registry_response,
         [CALL_FETCH] = loop_apply_fetch,
         [CALL_PUBLISH] = loop_apply_publication,
+        [CALL_NODES] = loop_apply_nodes,
     };
     uint64_t now_ms = client_clock_ms();
     struct http_call *call;

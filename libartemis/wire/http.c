@@ -141,7 +141,7 @@ enum error http_set_common(CURL *easy, const struct settings *settings, size_t s
     /* A TLS library may keep the authorities for a day, even if their file changes. */
     curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     CURLcode code = CURLE_OK;
-    if (settings->loopback[server])
+    if (settings->servers.each[server].is_loopback)
         code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
     if (code == CURLE_OK && settings->cacert) /* instead of the authorities of the system */
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->cacert);
@@ -251,7 +251,8 @@ static enum error prepare(struct http *http, struct http_call *call)
         http_set_common(call->easy, settings, call->server))
         return ERR_NO_MEMORY;
     set_options(call, settings);
-    if (asprintf(&address, "%s%s", settings->urls[call->server], text_string(&call->path)) < 0)
+    if (asprintf(&address, "%s%s", settings->servers.each[call->server].url,
+                 text_string(&call->path)) < 0)
         return ERR_NO_MEMORY;
     CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, address);
     free(address);
@@ -280,6 +281,19 @@ void http_cancel_all(struct http *http)
     struct http_call *call;
     while ((call = TAILQ_FIRST(&http->active)))
         end(http, call, CURLE_ABORTED_BY_CALLBACK);
+}
+
+static void mark(const struct http_calls *calls, bool is_busy[SERVER_NUMBERS_MAX])
+{
+    const struct http_call *call;
+    TAILQ_FOREACH (call, calls, link)
+        is_busy[call->server] = true;
+}
+
+void http_mark_servers(const struct http *http, bool is_busy[SERVER_NUMBERS_MAX])
+{
+    mark(&http->active, is_busy);
+    mark(&http->ended, is_busy);
 }
 
 void http_call_free(struct http_call *call)

@@ -40,7 +40,7 @@ struct http;
 /* Allocated and zeroed by the caller, who owns it except from http_start to http_take. */
 struct http_call {
     TAILQ_ENTRY(http_call) link;
-    size_t server; /* index of its URL in the settings */
+    size_t server; /* its number in the settings */
     struct text path;
     struct text body; /* of a POST; empty: GET */
     char if_none_match[HTTP_ETAG_MAX];
@@ -78,6 +78,8 @@ void http_free(struct http *http); /* takes NULL; no calls may be left */
 MUST_USE enum error http_start(struct http *http, struct http_call *call);
 /* Ends all calls, without a response. */
 void http_cancel_all(struct http *http);
+/* Sets is_busy[] for the server of each call that was not taken yet. */
+void http_mark_servers(const struct http *http, bool is_busy[SERVER_NUMBERS_MAX]);
 void http_call_free(struct http_call *call); /* takes NULL */
 
 /* Sends and receives what is possible without waiting. */

@@ -224,15 +224,16 @@ static bool prepare(struct push_socket *socket)
     const struct settings *settings = socket->settings;
     CURL *easy = socket->easy = curl_easy_init();
     handshake_make_key(socket->key);
-    handshake_write(&socket->request, settings->urls[socket->server], "/ws", socket->key,
-                    settings->authorization);
+    handshake_write(&socket->request, settings->servers.each[socket->server].url, "/ws",
+                    socket->key, settings->authorization);
     if (!easy || text_failed(&socket->request) || http_set_common(easy, settings, socket->server))
         return false;
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L); /* WebSockets need a tunnel */
     curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);       /* marks it as foreign for http */
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, socket->detail);
-    return curl_easy_setopt(easy, CURLOPT_URL, settings->urls[socket->server]) == CURLE_OK &&
+    return curl_easy_setopt(easy, CURLOPT_URL, settings->servers.each[socket->server].url) ==
+               CURLE_OK &&
            curl_multi_add_handle(http_multi(socket->http), easy) == CURLM_OK;
 }
 

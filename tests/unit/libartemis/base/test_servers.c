@@ -116,9 +116,49 @@ static void retry_after_that_is_not_a_number_of_seconds_is_ignored(void **state)
             fail_msg("%s is taken for a number", ignored[i]);
 }
 
+static void next_server_is_a_node_then_an_option_then_one_that_failed(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    servers_set_use(&servers, 3, SERVER_NODE);
+    servers_set_use(&servers, 4, SERVER_NODE);
+    assert_chosen(&servers, 1000, 0); /* it responds, so it stays */
+    servers_failed(&servers, 0, 1000, 0, 0);
+    assert_chosen(&servers, 1000, 3);
+    servers_failed(&servers, 3, 1000, 0, 0);
+    assert_chosen(&servers, 2000, 4);
+    servers_failed(&servers, 4, 2000, 0, 0);
+    assert_chosen(&servers, 3000, 1);
+    servers_failed(&servers, 1, 3000, 0, 0);
+    servers_failed(&servers, 2, 3000, 0, 0);
+    assert_chosen(&servers, 3000, 3);
+}
+
+static void server_that_is_gone_is_not_chosen(void **state)
+{
+    (void)state;
+    struct servers servers = three();
+    servers_set_use(&servers, 3, SERVER_NODE);
+    servers.current = 3;
+    assert_chosen(&servers, 1000, 3);
+    servers_failed(&servers, 3, 1000, 0, 0);
+    servers_set_use(&servers, 3, SERVER_GONE);
+    assert_chosen(&servers, 1000, 0);
+    for (size_t i = 0; i < 3; i++)
+        servers_failed(&servers, i, 1000, 0, 0);
+    size_t which = SERVERS_MAX;
+    uint64_t at_ms = 0;
+    assert_false(servers_choose(&servers, 1000, &which, &at_ms));
+    assert_int_not_equal(servers.current, 3);
+    servers_set_use(&servers, 3, SERVER_NODE); /* another server, which has not failed */
+    assert_chosen(&servers, 1000, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(next_server_is_a_node_then_an_option_then_one_that_failed),
+        cmocka_unit_test(server_that_is_gone_is_not_chosen),
         cmocka_unit_test(current_server_stays_while_it_responds),
         cmocka_unit_test(failed_server_is_replaced_and_does_not_return_by_itself),
         cmocka_unit_test(first_usable_server_is_next_when_all_failed),

@@ -17,7 +17,7 @@ static void assert_refused(const struct artemis_options *options, const char *pa
     assert_int_equal(problem.error, ARTEMIS_INVALID);
     if (!strstr(problem.text, part))
         fail_msg("\"%s\" does not have \"%s\"", problem.text, part);
-    assert_null(settings.urls[0]);
+    assert_null(settings.servers.each[0].url);
     assert_int_equal(settings_read(&settings, options, NULL), ARTEMIS_INVALID);
 }
 
@@ -27,7 +27,7 @@ static void defaults_are_filled_in(void **state)
     struct settings settings;
     const struct artemis_options options = {.servers = "http://10.0.0.7:8080"};
     assert_int_equal(settings_read(&settings, &options, NULL), ARTEMIS_OK);
-    assert_int_equal(settings.url_count, 1);
+    assert_int_equal(settings.servers.count, 1);
     assert_string_equal(settings.region_id, "local");
     assert_string_equal(settings.zone_id, "zone1");
     assert_int_equal(settings.heartbeat_ms, 10000);
@@ -36,7 +36,7 @@ static void defaults_are_filled_in(void **state)
     assert_int_equal(settings.poll_ms, 5000);
     assert_int_equal(settings.response_bytes_max, 64 << 20);
     assert_null(settings.authorization);
-    assert_false(settings.loopback[0]);
+    assert_false(settings.servers.each[0].is_loopback);
     settings_free(&settings);
 }
 
@@ -59,10 +59,10 @@ static void server_urls_are_read_with_and_without_a_path(void **state)
         struct settings settings;
         const struct artemis_options options = {.servers = rows[i].servers};
         assert_int_equal(settings_read(&settings, &options, NULL), ARTEMIS_OK);
-        for (size_t j = 0; j < settings.url_count; j++)
-            assert_string_equal(settings.urls[j], rows[i].urls[j]);
-        assert_true(settings.url_count == 3 || !rows[i].urls[settings.url_count]);
-        assert_int_equal(settings.loopback[0], rows[i].loopback);
+        for (size_t j = 0; j < settings.servers.count; j++)
+            assert_string_equal(settings.servers.each[j].url, rows[i].urls[j]);
+        assert_true(settings.servers.count == 3 || !rows[i].urls[settings.servers.count]);
+        assert_int_equal(settings.servers.each[0].is_loopback, rows[i].loopback);
         settings_free(&settings);
     }
 }
@@ -105,6 +105,7 @@ static void options_out_of_range_are_refused(void **state)
         {{.attempt_timeout_ms = 86400001}, "options.attempt_timeout_ms"},
         {{.ping_ms = -5}, "options.ping_ms"},
         {{.poll_ms = -5}, "options.poll_ms"},
+        {{.nodes_ms = -5}, "options.nodes_ms"},
         {{.max_response_mb = 4097}, "options.max_response_mb: must be 0 to 4096, is 4097"},
         {{.max_response_mb = -1}, "options.max_response_mb"},
         {{.region_id = ""}, "options.region_id"},
@@ -138,7 +139,7 @@ static void out_of_memory_leaves_settings_empty(void **state)
         }
         assert_int_equal(error, ARTEMIS_NO_MEMORY);
         assert_int_equal(problem.error, ARTEMIS_NO_MEMORY);
-        assert_null(settings.urls[0]);
+        assert_null(settings.servers.each[0].url);
     }
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server_list - the addresses of the servers: those of the options, and those of the nodes that the
+ * cluster names.
+ *
+ * A list of nodes is used only if it has the server that sent it, under the URL with which the
+ * client called that server. So behind a proxy or a load balancer, where the client may not reach
+ * the addresses of the nodes, the servers are those of the options alone. A server with https://
+ * cannot name one with http://.
+ *
+ * A server is known by its number, which stays as long as anything uses it. Pure.
+ */
+#pragma once
+
+#include "libartemis/base/servers.h"
+
+#include "artemis-core/base/error.h"
+
+enum { SERVER_NODES_MAX = 64, SERVER_URL_BYTES = 320 };
+
+/* The nodes of a cluster, as one of them names them. The URLs are as url_read writes them. */
+struct server_nodes {
+    size_t count;
+    struct {
+        char url[SERVER_URL_BYTES];
+        bool is_loopback;
+        bool is_up; /* or it starts */
+    } items[SERVER_NODES_MAX];
+};
+
+struct server_list {
+    size_t count; /* numbers in use or used before */
+    size_t option_count;
+    struct {
+        char *url;        /* a prefix of paths like /api/... and /ws */
+        bool is_loopback; /* the host is this machine: no proxy is used */
+        enum server_use use;
+    } each[SERVER_NUMBERS_MAX];
+};
+
+/* Takes over the URL. At most SERVERS_MAX, before the first update. */
+void server_list_add_option(struct server_list *list, char *url, bool is_loopback);
+
+/* Adds the named nodes that are up, and keeps those that it has already. Servers that are neither
+ * named nor in the options become SERVER_GONE. The number of such a server is given to another by a
+ * later update, unless `is_busy` is set for it. A node for which there is no number or no memory is
+ * left out. False: the list of nodes is not used, and nothing has changed. *added is the number of
+ * nodes that are new. */
+bool server_list_update(struct server_list *list, size_t source, const struct server_nodes *nodes,
+                        const bool is_busy[SERVER_NUMBERS_MAX], size_t *added);
+
+void server_list_free(struct server_list *list);
