@@ -374,6 +374,12 @@ enum error engine_join(struct engine *engine)
     return error;
 }
 
+void engine_begin_shutdown(struct engine *engine)
+{
+    engine_set_state(engine, NODE_DRAINING);
+    membership_leave(&engine->membership);
+}
+
 /* Waits for the peers in steps: a second signal shortens the wait. */
 static bool flush(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,
                   const atomic_bool *is_hurried)

@@ -102,6 +102,9 @@ MUST_USE enum error engine_create(const struct config *config, struct engine **o
 /* Starts the replication thread, which makes the node ready. A node that does not replicate becomes
  * ready at once. The HTTP layer must serve already. ERR_SYSTEM, ERR_TOO_MANY_ITEMS. */
 MUST_USE enum error engine_join(struct engine *engine);
+/* Begins the shutdown: the state is draining, and the node leaves the topologies of the others that
+ * it has registered with. */
+void engine_begin_shutdown(struct engine *engine);
 /* Sends the pending changes and a goodbye to the peers, for timeout_ms at most, and for hurried_ms
  * more once *is_hurried. */
 void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,

@@ -88,7 +88,7 @@ static void stop(struct engine *engine, struct web *web, int signal_number,
                  const struct shutdown_watch *watch)
 {
     log_event(LOG_LEVEL_INFO, "draining", LOG_TEXT("signal", sigabbrev_np(signal_number)));
-    engine_set_state(engine, NODE_DRAINING);
+    engine_begin_shutdown(engine);
     web_drain(web, watch->limits.requests_ms, &watch->is_hurried);
     call_limits_flush(&engine->limits);
     engine_leave(engine, watch->limits.peers_ms, watch->limits.hurried_ms, &watch->is_hurried);

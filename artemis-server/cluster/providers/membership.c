@@ -236,6 +236,13 @@ enum error membership_start(struct membership *membership, struct cluster *clust
     return ERR_NONE;
 }
 
+void membership_leave(struct membership *membership)
+{
+    for (size_t i = 0; membership->cluster && i < membership->count; i++)
+        if (membership->parts[i].provider.leave)
+            membership->parts[i].provider.leave(&membership->parts[i].provider);
+}
+
 void membership_stop(struct membership *membership)
 {
     if (!membership->cluster)

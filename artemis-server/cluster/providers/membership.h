@@ -63,6 +63,9 @@ void membership_free(struct membership *membership); /* after membership_stop */
  * most; a SIGTERM or SIGINT that the process blocks ends the wait. Publishes CLUSTER_STARTUP, or
  * CLUSTER_STARTUP_FAILED; then none of them runs. */
 MUST_USE enum error membership_start(struct membership *membership, struct cluster *cluster);
+/* The node begins to shut down: it leaves the lists of the other nodes where it is registered, and
+ * follows the topology until membership_stop. Not during start or stop. */
+void membership_leave(struct membership *membership);
 /* Publishes CLUSTER_SHUTDOWN. A second call has no effect. */
 void membership_stop(struct membership *membership);
 /* Whether the providers accept the settings: ERR_TOO_MANY_ITEMS, ERR_INVALID_FIELD. */

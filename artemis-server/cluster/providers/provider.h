@@ -42,7 +42,10 @@ struct provider {
     const struct config *config;      /* borrowed */
     const struct provider_node *node; /* borrowed */
     void *state;                      /* of the provider */
-    void *owner;                      /* of the three calls, which the owner sets */
+    /* Set by `start`: the node begins to shut down, and still follows the others until `stop`.
+     * NULL: that has no effect. */
+    void (*leave)(struct provider *provider);
+    void *owner; /* of the three calls, which the owner sets */
     void (*on_members)(struct provider *provider, const struct member_list *members,
                        const char *reason);
     void (*on_failure)(struct provider *provider, const char *problem); /* NULL: it has ended */

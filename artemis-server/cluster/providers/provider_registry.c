@@ -30,13 +30,14 @@ enum {
 struct nodes {
     struct provider *provider;
     pthread_t thread;
-    pthread_mutex_t lock; /* of the next three */
+    pthread_mutex_t lock; /* of the next four */
     pthread_cond_t on_stop;
-    bool is_stopping;
+    bool is_leaving, is_stopping;
     struct member_list seeds;
     /* Of the thread alone: */
     struct instance *own;
     struct instance_key own_key;
+    bool is_unregistered;       /* for good */
     uint64_t renew_ms, read_ms; /* when it is due */
     uint64_t revision;          /* of the service when it was read */
     size_t left_out;            /* registered nodes beyond MEMBERS_MAX */
@@ -72,6 +73,17 @@ static bool needs_renewal(const struct nodes *nodes, uint64_t now_ms)
 {
     return now_ms >= nodes->renew_ms ||
            !registry_has_instance(node_of(nodes)->registry, instance_key_packed(&nodes->own_key));
+}
+
+/* A node that joins while this one shuts down does not know this one: it copies the others, which
+ * must have the unregistration then. So it is the first step of a shutdown. */
+static void unregister(struct nodes *nodes)
+{
+    if (nodes->is_unregistered)
+        return;
+    nodes->is_unregistered = true;
+    if (registry_unregister(node_of(nodes)->registry, &nodes->own_key, 0, clock_now()))
+        log_line(LOG_LEVEL_WARN, "this node was not unregistered as a member; its lease ends");
 }
 
 /* --- the others ------------------------------------------------------------------------------- */
@@ -131,7 +143,15 @@ static void read_members(struct nodes *nodes, uint64_t now_ms)
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-/* Waits for LOOK_MS. True: the provider is being stopped. */
+static bool is_leaving(struct nodes *nodes)
+{
+    pthread_mutex_lock(&nodes->lock);
+    bool is_leaving = nodes->is_leaving;
+    pthread_mutex_unlock(&nodes->lock);
+    return is_leaving;
+}
+
+/* Waits for LOOK_MS, or until the node leaves. True: the provider is being stopped. */
 static bool wait_for_stop(struct nodes *nodes)
 {
     uint64_t end_ms = clock_now().mono_ms + LOOK_MS;
@@ -139,7 +159,7 @@ static bool wait_for_stop(struct nodes *nodes)
                            .tv_nsec = (long)(end_ms % MS_PER_SEC) * 1000000};
     int error = 0;
     pthread_mutex_lock(&nodes->lock);
-    while (!nodes->is_stopping && !error)
+    while (!nodes->is_stopping && nodes->is_leaving == nodes->is_unregistered && !error)
         error = pthread_cond_timedwait(&nodes->on_stop, &nodes->lock, &end);
     bool is_stopping = nodes->is_stopping;
     pthread_mutex_unlock(&nodes->lock);
@@ -152,7 +172,9 @@ static void *run(void *argument)
     struct registry *registry = node_of(nodes)->registry;
     do {
         struct moment now = clock_now();
-        if (needs_renewal(nodes, now.mono_ms))
+        if (is_leaving(nodes))
+            unregister(nodes);
+        else if (needs_renewal(nodes, now.mono_ms))
             renew(nodes, now);
         uint64_t revision = registry_service_revision(registry, slice_of(MEMBER_SERVICE));
         if (revision != nodes->revision || now.mono_ms >= nodes->read_ms)
@@ -201,6 +223,15 @@ static struct nodes *create_nodes(struct provider *provider)
     return nodes;
 }
 
+static void leave(struct provider *provider)
+{
+    struct nodes *nodes = provider->state;
+    pthread_mutex_lock(&nodes->lock);
+    nodes->is_leaving = true;
+    pthread_cond_signal(&nodes->on_stop);
+    pthread_mutex_unlock(&nodes->lock);
+}
+
 static enum error start(struct provider *provider, const char **reason)
 {
     struct nodes *nodes = create_nodes(provider);
@@ -223,6 +254,7 @@ static enum error start(struct provider *provider, const char **reason)
     }
     pthread_setname_np(nodes->thread, "members");
     provider->state = nodes;
+    provider->leave = leave;
     return ERR_NONE;
 }
 
@@ -246,8 +278,7 @@ static void stop(struct provider *provider)
     pthread_cond_signal(&nodes->on_stop);
     pthread_mutex_unlock(&nodes->lock);
     pthread_join(nodes->thread, NULL);
-    if (registry_unregister(provider->node->registry, &nodes->own_key, 0, clock_now()))
-        log_line(LOG_LEVEL_WARN, "this node was not unregistered as a member; its lease ends");
+    unregister(nodes);
     provider->state = NULL;
     free_nodes(nodes);
 }

@@ -10,7 +10,7 @@
 #include "tests/support/client/calls.h"
 #include "tests/support/temp_folder.h"
 
-enum { MEMBER_NODES_MAX = 6, MEMBER_SETTINGS_MAX = 16 };
+enum { MEMBER_NODES_MAX = 7, MEMBER_SETTINGS_MAX = 16 };
 
 struct member_node {
     struct server_process process;
