@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "artemis-server/clock.h"
+#include "artemis-server/cluster/providers/member_records.h"
 #include "artemis-server/events/cluster_events.h"
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_storage.h"
@@ -41,6 +42,7 @@ static struct registry_options options_of(const struct config *config,
         .cache_expiry_ms = config->cache.expiry_secs * (uint64_t)MS_PER_SEC,
         .change_log_capacity = CHANGE_LOG_CAPACITY,
         .node_id = config->server.node_id,
+        .reserved_service = MEMBER_SERVICE,
         .tombstone_ms =
             config->cluster.enabled ? config->replication.tombstone_secs * (uint64_t)MS_PER_SEC : 0,
         .storing = storage != NULL,

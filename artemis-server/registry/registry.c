@@ -348,10 +348,11 @@ static bool is_over_quota(const struct registry *registry, const struct locked_k
                           const struct instance *instance)
 {
     uint32_t quota = atomic_load_explicit(&registry->quota, memory_order_relaxed);
-    if (quota == 0)
+    const char *reserved = registry->options.reserved_service;
+    struct slice service_id = instance_text(instance, FIELD_SERVICE);
+    if (quota == 0 || (reserved && slice_equal(service_id, slice_of(reserved))))
         return false;
-    uint32_t number =
-        shard_find_service(key->shard, key->location.hash, instance_text(instance, FIELD_SERVICE));
+    uint32_t number = shard_find_service(key->shard, key->location.hash, service_id);
     if (number == 0)
         return false;
     const struct service *service = shard_service(key->shard, number);

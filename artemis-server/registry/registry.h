@@ -41,6 +41,7 @@ struct registry_options {
     uint64_t cache_expiry_ms;     /* how long a cached response stays without being handed out */
     uint32_t change_log_capacity; /* changes that the log can hold; a power of two */
     const char *node_id;          /* of this node, part of its stamps; NULL: "" */
+    const char *reserved_service; /* has no quota; NULL: none */
     uint64_t tombstone_ms;        /* how long a tombstone is kept; 0: there are none */
     uint32_t tombstones_max;      /* of the node; 0: TOMBSTONES_MAX */
     bool storing;                 /* changes are listed for storage, see registry_storage.h */

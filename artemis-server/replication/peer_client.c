@@ -497,6 +497,20 @@ void peer_client_send(struct peer_client *client, const struct peer_address *pee
     client->handler.on_response(client->handler.context, &response);
 }
 
+void peer_client_cancel(struct peer_client *client, uint32_t peer)
+{
+    struct transfer *transfer = LIST_FIRST(&client->in_flight);
+    while (transfer) {
+        struct transfer *next = LIST_NEXT(transfer, link);
+        if (transfer->message->peer == peer) {
+            curl_multi_remove_handle(client->multi, transfer->curl);
+            LIST_REMOVE(transfer, link);
+            make_idle(transfer);
+        }
+        transfer = next;
+    }
+}
+
 bool peer_client_run(struct peer_client *client)
 {
     int running;

@@ -81,6 +81,9 @@ struct peer_address {
 /* Sends a message to the peer at that address, and takes ownership of it. */
 void peer_client_send(struct peer_client *client, const struct peer_address *peer,
                       struct message *message);
+/* Aborts the requests in flight to the peer with this number of the replicator, without a response
+ * to the handler, and frees their messages. Not within the handler. */
+void peer_client_cancel(struct peer_client *client, uint32_t peer);
 /* Moves data of the requests in flight and calls the handler. True if any request ended. */
 bool peer_client_run(struct peer_client *client);
 /* Sleeps until data can be moved, peer_client_wake is called, or the time is over. */

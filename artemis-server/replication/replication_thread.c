@@ -186,11 +186,13 @@ static uint32_t find_url(const struct replication_thread *thread, const char *ur
 
 static void apply_topology(struct replication_thread *thread, const struct member_list *topology)
 {
+    replicator_on_topology(thread->replicator);
     for (uint32_t number = 0; number < MEMBERS_MAX; number++) {
         struct peer_status *peer = &thread->peers[number];
         if (!peer->url[0] || member_list_has(topology, peer->url))
             continue;
         replicator_remove_peer(thread->replicator, number);
+        peer_client_cancel(thread->client, number);
         *peer = (struct peer_status){0};
     }
     for (size_t i = 0; i < topology->count; i++) {
@@ -459,6 +461,7 @@ replicator_options_of(const struct replication_thread_options *options, uint64_t
         .snapshot_timeout_ms = SNAPSHOT_TIMEOUTS * timeout_ms,
         .seed = seed,
     };
+    replicator.list_grace_ms = config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;
     if (options->has_data)
         return replicator;
     replicator.bootstrap_grace_ms = config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;

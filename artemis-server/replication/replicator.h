@@ -81,6 +81,7 @@ struct replicator_options {
     uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; of all
                                      comparisons after it; and of each later comparison */
     uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
+    uint64_t list_grace_ms;       /* the same while there is no list of peers; 0: there is one */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */
 };
@@ -172,6 +173,9 @@ void replicator_free(struct replicator *replicator); /* takes NULL */
  * replicator_add_peer: it must be free; replicator_remove_peer: it must be in use. */
 void replicator_add_peer(struct replicator *replicator, uint32_t peer, struct moment now);
 void replicator_remove_peer(struct replicator *replicator, uint32_t peer);
+
+/* There is a list of peers now, which may be empty. */
+void replicator_on_topology(struct replicator *replicator);
 
 /* Moves the registry's dirty keys into the outboxes. Also starts lease checks, and ends those that
  * are complete or have timed out. */

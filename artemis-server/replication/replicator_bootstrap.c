@@ -4,7 +4,8 @@
  * then compares itself with every ready peer, until no comparison has brought a record for
  * BOOTSTRAP_COMPARE_MS, for at most snapshot_timeout_ms. Where no peer has data, it waits until
  * clients have registered again: for bootstrap_refill_ms, from the moment at which every peer has
- * responded, or at the end of the grace.
+ * responded, or at the end of the grace. A node without any list of peers waits for one first, also
+ * where it has loaded records.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -188,11 +189,25 @@ static bool is_compared(struct replicator *replicator, struct moment now)
     return !any_needs_comparison(replicator);
 }
 
-/* A peer that cannot be reached may have data: it is waited for in the first part of the grace. */
+/* The membership providers have failed so far, and may find peers that have data. */
+static bool lacks_topology(const struct replicator *replicator)
+{
+    return replicator->options.list_grace_ms && !replicator->has_topology;
+}
+
+/* A peer that cannot be reached or is not known yet may have data: it is waited for in the first
+ * part of the grace. */
 static uint64_t search_end_ms(const struct replicator *replicator)
 {
     const struct replicator_options *options = &replicator->options;
-    return replicator->started.mono_ms + options->bootstrap_grace_ms - options->bootstrap_refill_ms;
+    uint64_t grace_ms =
+        lacks_topology(replicator) ? options->list_grace_ms : options->bootstrap_grace_ms;
+    return replicator->started.mono_ms + grace_ms - options->bootstrap_refill_ms;
+}
+
+void replicator_on_topology(struct replicator *replicator)
+{
+    replicator->has_topology = true;
 }
 
 /* After the first part of the grace, a peer that fails again and again does not block the node. */
@@ -214,7 +229,7 @@ static uint64_t refill_end_ms(const struct replicator *replicator)
 static bool is_refilled(struct replicator *replicator, struct moment now)
 {
     bool is_searching = now.mono_ms < search_end_ms(replicator);
-    bool any_down = false;
+    bool any_down = lacks_topology(replicator);
     bool any_failing = false;
     for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
         const struct peer *peer = &replicator->peers[i];

@@ -155,6 +155,7 @@ struct replicator {
     bool has_refilled;      /* refill_ms was set at least once */
     uint64_t stall_ms;      /* end of the last stall; 0: none */
     uint64_t clocks_due_ms; /* replicator_check_clocks does nothing before */
+    bool has_topology;      /* see replicator_on_topology */
     bool ready;
     bool was_ready;
     bool recomparing;  /* not ready again: see replicator_recompare */

@@ -35,12 +35,35 @@ void dns_plan_set_names(struct dns_plan *plan, const struct config_list *names, 
         read_name(&plan->names[plan->count], names->items[plan->count], now_ms);
 }
 
+/* The number of the name; plan->count: it is not there. */
+static size_t find(const struct dns_plan *plan, const char *text)
+{
+    size_t i = 0;
+    while (i < plan->count && strcmp(plan->names[i].text, text) != 0)
+        i++;
+    return i;
+}
+
+static void drop_kept_members(struct dns_plan *plan)
+{
+    bool is_complete = true;
+    for (size_t i = 0; i < plan->count; i++)
+        is_complete &= plan->names[i].has_response;
+    if (is_complete)
+        plan->kept.count = 0;
+}
+
 void dns_plan_keep_responses(struct dns_plan *plan, const struct dns_plan *before)
 {
-    for (size_t i = 0; i < plan->count; i++)
-        for (size_t j = 0; j < before->count; j++)
-            if (strcmp(plan->names[i].text, before->names[j].text) == 0)
-                plan->names[i] = before->names[j];
+    plan->kept = before->kept;
+    for (size_t i = 0; i < before->count; i++) {
+        size_t number = find(plan, before->names[i].text);
+        if (number < plan->count)
+            plan->names[number] = before->names[i];
+        else
+            (void)member_list_merge(&plan->kept, &before->names[i].members);
+    }
+    drop_kept_members(plan);
 }
 
 bool dns_name_has_target(const struct dns_name *name, const char *target)
@@ -76,6 +99,7 @@ void dns_plan_on_response(struct dns_plan *plan, size_t number, const struct mem
     name->retry_ms = 0;
     name->due_ms = now_ms + within(plan, ttl_secs * (uint64_t)MS_PER_SEC);
     name->problem[0] = '\0';
+    drop_kept_members(plan);
     if (left_out > 0)
         snprintf(name->problem, sizeof(name->problem),
                  "it has more than %d addresses; %zu are left out", MEMBERS_MAX, left_out);
@@ -100,12 +124,13 @@ void dns_plan_on_failure(struct dns_plan *plan, size_t number, const char *probl
 
 bool dns_plan_members(const struct dns_plan *plan, struct member_list *out)
 {
-    bool has_response = plan->count == 0;
+    bool has_response = plan->count == 0 || plan->kept.count > 0;
     out->count = 0;
     for (size_t i = 0; i < plan->count; i++) {
         has_response |= plan->names[i].has_response;
         (void)member_list_merge(out, &plan->names[i].members);
     }
+    (void)member_list_merge(out, &plan->kept);
     return has_response;
 }
 

@@ -42,12 +42,15 @@ struct dns_plan {
     uint64_t interval_min_ms, interval_max_ms;
     size_t count;
     struct dns_name names[CONFIG_DNS_NAMES_MAX];
+    struct member_list kept; /* of names that a reload removed */
 };
 
 /* Reads names like "artemis.example.org:8080" and "_artemis._tcp.example.org", which
  * config_validate has accepted. All are due at once. */
 void dns_plan_set_names(struct dns_plan *plan, const struct config_list *names, uint64_t now_ms);
-/* Copies the state of the names that another plan has too. */
+/* Copies the state of the names that another plan has too. The members of its other names are kept
+ * until each name of this plan has had a response: a mistake in a new name must not empty the
+ * topology. */
 void dns_plan_keep_responses(struct dns_plan *plan, const struct dns_plan *before);
 /* Whether the target of an SRV record is in the domain of the service: n1.example.org for
  * _artemis._tcp.example.org. Its certificate must have that name, which comes from the network. */

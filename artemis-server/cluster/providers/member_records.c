@@ -63,15 +63,36 @@ static size_t add_records(const struct member_sources *sources, bool of_before,
     return left_out;
 }
 
+bool member_records_have_others(const struct config *config, const struct registry_members *records)
+{
+    for (size_t i = 0; i < records->count; i++)
+        if (!is_own(config, instance_text(records->instances[i], FIELD_INSTANCE)))
+            return true;
+    return false;
+}
+
+static void remove_member(struct member_list *list, struct slice url)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (!slice_equal(url, slice_of(list->items[i].url)))
+            list->items[kept++] = list->items[i];
+    list->count = kept;
+}
+
+void member_records_remove_left(const struct registry_members *records, member_has_left *has_left,
+                                void *context, struct member_list *members)
+{
+    for (size_t i = 0; i < records->count; i++)
+        if (has_left(context, instance_packed_key(records->instances[i])))
+            remove_member(members, instance_text(records->instances[i], FIELD_URL));
+}
+
 size_t member_records_read(const struct member_sources *sources, struct member_list *out)
 {
-    size_t others = 0;
     *out = *sources->seeds;
-    for (size_t i = 0; i < sources->records->count; i++)
-        others +=
-            !is_own(sources->config, instance_text(sources->records->instances[i], FIELD_INSTANCE));
     size_t left_out = add_records(sources, true, out) + add_records(sources, false, out);
-    if (others == 0)
+    if (!member_records_have_others(sources->config, sources->records))
         (void)member_list_merge(out, sources->before);
     return left_out;
 }

@@ -31,6 +31,17 @@ static inline bool member_service_is(struct slice service_id)
 MUST_USE enum error member_record_create(const struct config *config, const char *peer_url,
                                          struct instance **out);
 
+/* Whether a node other than this one is registered. */
+bool member_records_have_others(const struct config *config,
+                                const struct registry_members *records);
+
+/* Whether the node of a record has left in good order. */
+typedef bool member_has_left(void *context, struct slice packed_key);
+/* Removes the members whose nodes have left in good order: those of `records`, of an earlier
+ * reading, for which has_left returns true. */
+void member_records_remove_left(const struct registry_members *records, member_has_left *has_left,
+                                void *context, struct member_list *members);
+
 /* What the topology follows from. Everything is borrowed. */
 struct member_sources {
     const struct config *config;
@@ -43,8 +54,8 @@ struct member_sources {
 
 /* The seeds and the registered nodes. This node is left out, and so is a node that is a seed under
  * another address: the seed stays. Where no other node is registered, those of the last list stay,
- * so that a node that was isolated finds the others again. Records without the address of a peer
- * are left out. Where there are more than MEMBERS_MAX, members of the last list stay: records that
- * a hostile peer adds displace none. Returns the number of nodes that are left out because the list
- * is full. */
+ * so that a node that was isolated finds the others again; remove those that have left first.
+ * Records without the address of a peer are left out. Where there are more than MEMBERS_MAX,
+ * members of the last list stay: records that a hostile peer adds displace none. Returns the number
+ * of nodes that are left out because the list is full. */
 size_t member_records_read(const struct member_sources *sources, struct member_list *out);

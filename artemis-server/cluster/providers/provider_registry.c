@@ -19,6 +19,7 @@
 #include "artemis-server/cluster/providers/member_address.h"
 #include "artemis-server/cluster/providers/member_records.h"
 #include "artemis-server/log.h"
+#include "artemis-server/registry/registry_replication.h"
 
 enum {
     MS_PER_SEC = 1000,
@@ -37,11 +38,12 @@ struct nodes {
     /* Of the thread alone: */
     struct instance *own;
     struct instance_key own_key;
-    bool is_unregistered;       /* for good */
-    uint64_t renew_ms, read_ms; /* when it is due */
-    uint64_t revision;          /* of the service when it was read */
-    size_t left_out;            /* registered nodes beyond MEMBERS_MAX */
-    struct member_list members; /* the last published */
+    bool is_unregistered;         /* for good */
+    uint64_t renew_ms, read_ms;   /* when it is due */
+    uint64_t revision;            /* of the service when it was read */
+    size_t left_out;              /* registered nodes beyond MEMBERS_MAX */
+    struct member_list members;   /* the last published */
+    struct registry_members last; /* the last records that have other nodes */
     struct peer_status peers[MEMBERS_MAX];
     const char *seed_ids[MEMBERS_MAX]; /* in `peers` */
 };
@@ -108,6 +110,39 @@ static const char *reason_of(const struct member_list *members, const struct mem
     return "a node has left, or was silent for lease.ttl_secs";
 }
 
+/* A node that leaves in good order leaves a tombstone; one that is evicted does not. */
+static bool has_left(void *context, struct slice packed_key)
+{
+    const struct nodes *nodes = context;
+    struct record_copy copy;
+    if (!registry_read_key(node_of(nodes)->registry, packed_key, &copy))
+        return false;
+    bool has_left = copy.deleted;
+    record_copy_unref(&copy);
+    return has_left;
+}
+
+/* The members of before that may still run, where no other node is registered any more. */
+static struct member_list members_of_before(struct nodes *nodes,
+                                            const struct registry_members *records)
+{
+    struct member_list before = nodes->members;
+    if (!member_records_have_others(nodes->provider->config, records))
+        member_records_remove_left(&nodes->last, has_left, nodes, &before);
+    return before;
+}
+
+/* Takes over the records. */
+static void keep_records(struct nodes *nodes, struct registry_members *records)
+{
+    if (!member_records_have_others(nodes->provider->config, records)) {
+        registry_members_free(records);
+        return;
+    }
+    registry_members_free(&nodes->last);
+    nodes->last = *records;
+}
+
 static void read_members(struct nodes *nodes, uint64_t now_ms)
 {
     struct registry_members records;
@@ -124,16 +159,17 @@ static void read_members(struct nodes *nodes, uint64_t now_ms)
         return;
     }
     nodes->revision = records.revision;
+    const struct member_list before = members_of_before(nodes, &records);
     const struct member_sources sources = {
         .config = nodes->provider->config,
         .records = &records,
         .seeds = &seeds,
         .seed_ids = nodes->seed_ids,
         .seed_id_count = read_seed_ids(nodes, &seeds),
-        .before = &nodes->members,
+        .before = &before,
     };
     nodes->left_out = member_records_read(&sources, &members);
-    registry_members_free(&records);
+    keep_records(nodes, &records);
     if (member_list_equal(&members, &nodes->members))
         return;
     const char *reason = reason_of(&members, &nodes->members);
@@ -203,6 +239,7 @@ enum error provider_registry_check(const struct config *config)
 static void free_nodes(struct nodes *nodes)
 {
     instance_unref(nodes->own);
+    registry_members_free(&nodes->last);
     pthread_mutex_destroy(&nodes->lock);
     pthread_cond_destroy(&nodes->on_stop);
     free(nodes);

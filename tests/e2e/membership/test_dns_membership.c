@@ -226,6 +226,39 @@ static void node_that_starts_without_a_server_joins_later(void **state)
     free(log);
 }
 
+/* A record that its peer has removed meanwhile is not served. */
+static void node_with_storage_and_without_a_server_waits_for_its_peers(void **state)
+{
+    (void)state;
+    NEED_DNS_SERVER();
+    char storage[160];
+    const char *settings[8];
+    size_t count = 0;
+    temp_folder_make(&folder);
+    snprintf(storage, sizeof storage, "storage.data_dir=%s/data", folder.path);
+    for (const char *const *setting = settings_of("artemis.test", true); *setting; setting++)
+        settings[count++] = *setting;
+    settings[count++] = storage;
+    settings[count++] = "cluster.bootstrap_grace_secs=600";
+    settings[count] = NULL;
+    dns_server_start(&dns, TWO, NULL);
+    start_node(2);
+    member_node_start(nodes, 1, peer_port, settings);
+    member_node_wait_peers(&nodes[1], "node2");
+    call_register_many(nodes[1].http, "shop", 2);
+    member_node_wait_count(nodes, "shop", 2);
+    member_node_stop(&nodes[1]);
+    check_status(call_with_keys(nodes[2].http, UNREGISTER, "shop", 0, 1), 200, "success", NULL);
+    dns_server_stop(&dns);
+    member_node_start(nodes, 1, peer_port, settings);
+    member_node_wait_provider(&nodes[1], "failing");
+    check_http(http_get(nodes[1].http, "/ready"), 503);
+    check_http(http_get(nodes[1].http, "/api/discovery/service?service_id=shop"), 503);
+    dns_server_start(&dns, TWO, NULL);
+    member_node_wait_ready(&nodes[1]);
+    assert_int_equal(call_count(nodes[1].http, "shop"), 1);
+}
+
 static void signal_ends_a_start_that_waits_for_its_first_list(void **state)
 {
     (void)state;
@@ -276,6 +309,34 @@ static void names_are_reloadable(void **state)
     member_node_wait_count(nodes, "shop", 1);
 }
 
+#define SELF "127.0.0.2 self.test\n"
+
+static void failing_new_name_keeps_the_members_of_the_old_one(void **state)
+{
+    (void)state;
+    NEED_DNS_SERVER();
+    char text[512];
+    static const char format[] =
+        "[cluster.dns]\nnames = [\"self.test:%u\", \"%s.test:%u\"]\nservers = [\"%s\"]\n"
+        "max_interval_secs = 2\n";
+    temp_folder_make(&folder);
+    dns_server_start(&dns, SELF TWO, NULL);
+    start_node(2);
+    snprintf(text, sizeof text, format, peer_port, "artemis", peer_port, dns.address);
+    const char *file = temp_folder_write(&folder, "artemis.toml", text);
+    member_node_start_with(nodes, 1, peer_port, file,
+                           (const char *const[]){"cluster.provider=dns", NULL});
+    member_node_wait_peers(&nodes[1], "node2");
+    snprintf(text, sizeof text, format, peer_port, "new", peer_port, dns.address);
+    temp_folder_write(&folder, "artemis.toml", text);
+    check_status(http_post(nodes[1].http, "/api/admin/reload", "{}"), 200, "success", NULL);
+    member_node_wait_provider(&nodes[1], "failing");
+    member_node_wait_peers(&nodes[1], "node2");
+    start_node(3);
+    dns_server_set_hosts(&dns, SELF TWO "127.0.0.4 new.test\n");
+    member_node_wait_peers(&nodes[1], "node3"); /* now the members of the old name leave */
+}
+
 static void names_of_certificates_are_verified(void **state)
 {
     (void)state;
@@ -315,8 +376,10 @@ int main(void)
         TEST(failing_server_changes_nothing),
         TEST(name_without_addresses_changes_nothing),
         TEST(node_that_starts_without_a_server_joins_later),
+        TEST(node_with_storage_and_without_a_server_waits_for_its_peers),
         TEST(signal_ends_a_start_that_waits_for_its_first_list),
         TEST(names_are_reloadable),
+        TEST(failing_new_name_keeps_the_members_of_the_old_one),
         TEST(names_of_certificates_are_verified),
     };
     return PARALLEL_RUN(tests);

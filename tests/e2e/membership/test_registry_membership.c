@@ -9,6 +9,7 @@
 #include "tests/support/temp_folder.h"
 #include "tests/support/wait.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,17 @@ static void node_that_leaves_is_removed_at_once(void **state)
     member_node_wait_peers(&nodes[2], "node1");
     check_contains(http_get(nodes[1].http, "/api/cluster/events"), "events[0].reason",
                    "registry: ");
+}
+
+static void last_node_removes_those_that_leave_together(void **state)
+{
+    (void)state;
+    for (int number = 1; number <= 3; number++)
+        start_node(number, 1, NULL);
+    member_node_wait_mesh(nodes);
+    server_process_signal(&nodes[2].process, SIGTERM);
+    server_process_signal(&nodes[3].process, SIGTERM);
+    member_node_wait_peers(&nodes[1], ""); /* long before their leases would end */
 }
 
 static void silent_node_is_evicted_and_returns(void **state)
@@ -175,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nodes_join_through_one_seed_which_then_dies),
         TEST(node_that_leaves_is_removed_at_once),
+        TEST(last_node_removes_those_that_leave_together),
         TEST(silent_node_is_evicted_and_returns),
         TEST(all_nodes_are_replaced_one_after_the_other),
         TEST(clients_cannot_change_the_nodes),

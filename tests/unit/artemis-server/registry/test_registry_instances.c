@@ -165,6 +165,24 @@ static void renew_moves_the_end_of_the_lease(void **state)
     assert_false(is_shown(registry, "s", "a"));
 }
 
+static void quota_does_not_limit_the_reserved_service(void **state)
+{
+    (void)state;
+    struct registry_options options = usual_options();
+    options.reserved_service = "nodes";
+    struct registry *limited = make_registry_with(options);
+    registry_set_quota(limited, 1);
+    static const char *const services[] = {"nodes", "nodes2"};
+    for (int i = 0; i < 4; i++) {
+        struct instance *instance =
+            make_instance((struct brief){.service = services[i / 2], .id = i % 2 ? "b" : "a"});
+        assert_int_equal(registry_register(limited, instance, at_ms(0)),
+                         i == 3 ? ERR_OVER_QUOTA : ERR_NONE);
+        instance_unref(instance);
+    }
+    registry_free(limited);
+}
+
 static void renew_has_no_revision(void **state)
 {
     (void)state;
@@ -329,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(register_new_shows_it_and_takes_a_version),
+        TEST(quota_does_not_limit_the_reserved_service),
         TEST(register_same_is_a_renewal),
         TEST(register_changed_takes_the_next_version_and_renews),
         TEST(register_changed_in_any_field_is_a_change),

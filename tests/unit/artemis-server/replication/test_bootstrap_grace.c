@@ -46,6 +46,50 @@ static void clients_get_time_to_register_once_every_peer_is_starting(void **stat
     assert_true(is_ready());
 }
 
+/* --- no list of peers ------------------------------------------------------------------------- */
+
+/* A node with loaded records has no other grace. */
+static int set_up_without_a_list(void **state)
+{
+    (void)state;
+    struct replicator_options options = rig_options();
+    options.list_grace_ms = GRACE_MS;
+    rig_open_as(&options);
+    return 0;
+}
+
+static void list_of_peers_is_waited_for_until_the_end_of_the_grace(void **state)
+{
+    (void)state;
+    pass_ms(GRACE_MS - 1);
+    assert_false(is_ready());
+    assert_false(is_refilling());
+    assert_true(due_in_ms() == 1);
+    pass_ms(1);
+    assert_true(is_ready());
+}
+
+static void empty_list_of_peers_ends_the_wait(void **state)
+{
+    (void)state;
+    assert_false(is_ready());
+    replicator_on_topology(rig.replicator);
+    assert_true(is_ready());
+}
+
+static void peers_of_a_late_list_are_copied(void **state)
+{
+    (void)state;
+    pass_ms(GRACE_MS / 2);
+    assert_false(is_ready());
+    replicator_on_topology(rig.replicator);
+    join_with(0, ready);
+    assert_false(is_ready());
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
 static void unreachable_peer_is_waited_for_until_the_last_part_of_the_grace(void **state)
 {
     (void)state;
@@ -243,11 +287,15 @@ static void comparison_after_a_stall_ends_at_its_time_limit(void **state)
 }
 
 #define TEST_GRACE(name) cmocka_unit_test_setup_teardown(name, set_up_grace, tear_down)
+#define TEST_LIST(name)  cmocka_unit_test_setup_teardown(name, set_up_without_a_list, tear_down)
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_LIST(list_of_peers_is_waited_for_until_the_end_of_the_grace),
+        TEST_LIST(empty_list_of_peers_ends_the_wait),
+        TEST_LIST(peers_of_a_late_list_are_copied),
         TEST_GRACE(clients_get_time_to_register_once_every_peer_is_starting),
         TEST_GRACE(unreachable_peer_is_waited_for_until_the_last_part_of_the_grace),
         TEST_GRACE(peer_that_becomes_ready_ends_the_wait_with_its_snapshot),

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ static struct {
     bool is_remote;       /* the peer, for the next messages, */
     bool has_remote_peer; /* and for the last health response */
     uint32_t buckets;     /* in the next messages */
+    uint32_t peer;        /* its number, for the next messages */
     uint64_t sent_bytes, received_bytes;
     uint64_t digests[DIGEST_BUCKETS]; /* of the last response that has them */
 } node;
@@ -162,6 +164,7 @@ static void send_to(const char *url, enum message_kind kind)
     struct message *message = calloc(1, sizeof(*message));
     assert_non_null(message);
     message->kind = kind;
+    message->peer = node.peer;
     for (uint32_t bucket = 0; bucket < node.buckets; bucket++)
         bucket_set_add(&message->buckets, bucket);
     const struct peer_address peer = {.url = url, .name = "", .is_remote = node.is_remote};
@@ -226,9 +229,10 @@ static void send_text(int peer, const char *data, size_t size)
 }
 
 static struct {
-    char request[4096]; /* the last one */
-    int end_error;      /* errno at the end of the connection; 0: closed */
-    unsigned delay_ms;  /* before it responds */
+    char request[4096];                 /* the last one */
+    int end_error;                      /* errno at the end of the connection; 0: closed */
+    unsigned delay_ms;                  /* before it responds */
+    atomic_bool has_request, has_ended; /* has_ended: of a connection without a response */
 } fake;
 
 static void *respond(void *context)
@@ -239,9 +243,11 @@ static void *respond(void *context)
     ssize_t received = recv(peer, fake.request, sizeof(fake.request) - 1, 0);
     assert_true(received > 0);
     fake.request[received] = '\0';
+    atomic_store(&fake.has_request, true);
     if (!fake_peer->head) {
         fake.end_error = recv(peer, blanks, sizeof(blanks), 0) < 0 ? errno : 0;
         close(peer);
+        atomic_store(&fake.has_ended, true);
         return NULL;
     }
     memset(blanks, ' ', sizeof(blanks));
@@ -257,23 +263,34 @@ static void *respond(void *context)
     return NULL;
 }
 
-/* Sends a message to that peer and waits for the result. */
-static void exchange(enum message_kind kind, const char *head, size_t filler, const char *tail)
+static void start_peer(struct fake_peer *fake_peer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
+    fake_peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fake_peer->listener >= 0);
+    assert_int_equal(bind(fake_peer->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fake_peer->listener, 1), 0);
+    assert_int_equal(getsockname(fake_peer->listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(fake_peer->url, sizeof(fake_peer->url), "http://127.0.0.1:%d",
+             ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&fake_peer->thread, NULL, respond, fake_peer), 0);
+}
+
+static void join_peer(struct fake_peer *fake_peer)
+{
+    pthread_join(fake_peer->thread, NULL);
+    close(fake_peer->listener);
+}
+
+/* Sends a message to that peer and waits for the result. */
+static void exchange(enum message_kind kind, const char *head, size_t filler, const char *tail)
+{
     struct fake_peer fake_peer = {.head = head, .filler = filler, .tail = tail};
-    fake_peer.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fake_peer.listener >= 0);
-    assert_int_equal(bind(fake_peer.listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(fake_peer.listener, 1), 0);
-    assert_int_equal(getsockname(fake_peer.listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(fake_peer.url, sizeof(fake_peer.url), "http://127.0.0.1:%d", ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&fake_peer.thread, NULL, respond, &fake_peer), 0);
+    start_peer(&fake_peer);
     send_to(fake_peer.url, kind);
     wait_for_response();
-    pthread_join(fake_peer.thread, NULL);
-    close(fake_peer.listener);
+    join_peer(&fake_peer);
 }
 
 #define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
@@ -504,6 +521,40 @@ static void abandoned_request_is_reset(void **state)
     assert_int_equal(fake.end_error, ECONNRESET);
 }
 
+static bool has_request(void)
+{
+    return atomic_load(&fake.has_request);
+}
+
+/* The peer never responds. A message to another peer, which responds, goes on. */
+static void requests_of_a_peer_that_left_are_cancelled(void **state)
+{
+    (void)state;
+    struct fake_peer silent = {.head = NULL};
+    struct fake_peer other = {.head = HEAD "Content-Length: 2\r\n\r\n", .tail = "OK"};
+    atomic_store(&fake.has_request, false);
+    atomic_store(&fake.has_ended, false);
+    start_peer(&silent);
+    node.peer = 1;
+    send_to(silent.url, MESSAGE_RENEW);
+    send_to(silent.url, MESSAGE_HEALTH);
+    while (!has_request()) {
+        peer_client_run(node.client);
+        peer_client_wait(node.client, 5);
+    }
+    node.peer = 2;
+    start_peer(&other);
+    send_to(other.url, MESSAGE_HEALTH);
+    peer_client_cancel(node.client, 1);
+    wait_for_response();
+    assert_int_equal(node.result, SEND_DELIVERED);
+    while (!atomic_load(&fake.has_ended)) /* a request that goes on times out */
+        peer_client_run(node.client);
+    assert_int_equal(node.responses, 1);
+    join_peer(&silent);
+    join_peer(&other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_node, close_node)
 
 int main(void)
@@ -526,6 +577,7 @@ int main(void)
         TEST(clock_of_a_peer_that_is_ahead_is_followed),
         TEST(clock_of_a_peer_that_is_too_far_ahead_is_reported),
         TEST(abandoned_request_is_reset),
+        TEST(requests_of_a_peer_that_left_are_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

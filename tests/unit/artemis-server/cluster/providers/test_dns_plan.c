@@ -166,9 +166,53 @@ static void reload_keeps_the_responses_of_names_that_stay(void **state)
     set_names(&other, names, 2, START_MS + 5);
     dns_plan_keep_responses(&other, &plan);
     plan = other;
-    expect_members("a:1");
+    expect_members("a:1 x:1");
     assert_int_equal(plan.names[0].due_ms, START_MS + 5);
     assert_int_equal(plan.names[1].due_ms, START_MS + 30000);
+}
+
+static void reload_to(char **names, size_t count)
+{
+    set_names(&other, names, count, START_MS + 5);
+    dns_plan_keep_responses(&other, &plan);
+    plan = other;
+}
+
+static void members_of_a_removed_name_stay_until_each_new_name_has_a_response(void **state)
+{
+    (void)state;
+    static char *new_names[] = {"new.example:1", "artemis.example.org:8080", "late.example:1"};
+    static char *old_name[] = {"artemis.example.org:8080"};
+    response(0, "a:1", 30, START_MS);
+    response(1, "x:1", 30, START_MS);
+    reload_to(new_names, 3);
+    expect_members("a:1 x:1");
+    dns_plan_on_failure(&plan, 0, "timeout", START_MS);
+    expect_members("a:1 x:1");
+    response(2, "l:1", 30, START_MS);
+    expect_members("a:1 l:1 x:1");
+    reload_to(new_names, 3); /* the same once more */
+    expect_members("a:1 l:1 x:1");
+    response(0, "n:1", 30, START_MS);
+    expect_members("a:1 l:1 n:1");
+    dns_plan_on_failure(&plan, 0, "timeout", START_MS);
+    expect_members("a:1 l:1 n:1");
+    reload_to(old_name, 1); /* without a new name, they leave at once */
+    expect_members("a:1");
+}
+
+static void name_without_a_response_keeps_all_members_of_before(void **state)
+{
+    (void)state;
+    static char *first[] = {"first.example:1"};
+    static char *second[] = {"second.example:1"};
+    response(0, "a:1", 30, START_MS);
+    response(1, "x:1", 30, START_MS);
+    reload_to(first, 1);
+    reload_to(second, 1);
+    expect_members("a:1 x:1");
+    response(0, "s:1", 30, START_MS);
+    expect_members("s:1");
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -200,6 +244,8 @@ int main(void)
         TEST(addresses_that_are_left_out_are_a_problem),
         TEST(targets_are_in_the_domain_of_the_service),
         TEST(reload_keeps_the_responses_of_names_that_stay),
+        TEST(members_of_a_removed_name_stay_until_each_new_name_has_a_response),
+        TEST(name_without_a_response_keeps_all_members_of_before),
     };
     return cmocka_run_group_tests_name("DNS plan", tests, NULL, NULL);
 }

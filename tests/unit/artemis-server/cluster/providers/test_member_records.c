@@ -111,6 +111,36 @@ static void isolated_node_keeps_the_last_list(void **state)
     expect_members("s:1 a:1");
 }
 
+/* Those with an even last digit. */
+static bool has_even_id(void *context, struct slice packed_key)
+{
+    (void)context;
+    return (packed_key.data[packed_key.size - 1] - '0') % 2 == 0;
+}
+
+static void members_that_have_left_are_removed(void **state)
+{
+    (void)state;
+    before = members_of("s:1 a:1 b:1 c:1");
+    add_record("n1", "http://a:1");
+    add_record("n2", "http://b:1");
+    add_record("n4", "http://elsewhere:1");
+    member_records_remove_left(&records, has_even_id, NULL, &before);
+    assert_int_equal(before.count, 3);
+    assert_false(member_list_has(&before, "http://b:1"));
+}
+
+static void other_nodes_are_those_with_another_id(void **state)
+{
+    (void)state;
+    add_record("me", "http://a:1");
+    snprintf(config.server.node_id, sizeof(config.server.node_id), "me");
+    assert_false(member_records_have_others(&config, &records));
+    add_record("n1", "http://b:1");
+    snprintf(config.server.node_id, sizeof(config.server.node_id), "me");
+    assert_true(member_records_have_others(&config, &records));
+}
+
 static void records_without_the_address_of_a_peer_are_left_out(void **state)
 {
     (void)state;
@@ -179,6 +209,8 @@ int main(void)
         TEST(members_are_the_seeds_and_the_other_nodes),
         TEST(seed_under_another_address_is_one_member),
         TEST(isolated_node_keeps_the_last_list),
+        TEST(members_that_have_left_are_removed),
+        TEST(other_nodes_are_those_with_another_id),
         TEST(records_without_the_address_of_a_peer_are_left_out),
         TEST(nodes_with_tls_have_https_and_the_name_of_members),
         TEST(nodes_beyond_the_limit_are_counted),
