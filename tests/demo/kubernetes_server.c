@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/servers/kubernetes_api.h"
+#include "tests/support/servers/api/kubernetes_api.h"
 
 enum { LINE_BYTES = 1024 };
 
@@ -45,13 +45,13 @@ int main(int argc, char *argv[])
         return 1;
     }
     kubernetes_api_init(&api, (uint16_t)strtoul(argv[1], NULL, 10), true);
-    if (rename(api.folder.path, argv[2]) != 0) {
+    if (rename(api.http.folder.path, argv[2]) != 0) {
         perror(argv[2]);
         return 1;
     }
-    snprintf(api.folder.path, sizeof api.folder.path, "%s", argv[2]);
+    snprintf(api.http.folder.path, sizeof api.http.folder.path, "%s", argv[2]);
     kubernetes_api_start(&api);
-    printf("url %s\n", api.url);
+    printf("url %s\n", api.http.url);
     fflush(stdout);
     FILE *pipe = fopen(argv[3], "r+"); /* with a writer, so that it never ends */
     while (pipe && fgets(line, sizeof line, pipe))

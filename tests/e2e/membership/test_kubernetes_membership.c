@@ -4,8 +4,8 @@
  * leave and die; the server is lost, forgets versions, drops watches, and wants another token.
  */
 #include "tests/support/parallel.h"
+#include "tests/support/servers/api/kubernetes_api.h"
 #include "tests/support/servers/cluster.h"
-#include "tests/support/servers/kubernetes_api.h"
 #include "tests/support/servers/member_node.h"
 #include "tests/support/wait.h"
 
@@ -53,8 +53,8 @@ static void start_node_with(int number, const char *lease)
                               folder,
                               lease,
                               NULL};
-    snprintf(server, sizeof server, "cluster.kubernetes.api_server=%s", api.url);
-    snprintf(folder, sizeof folder, "cluster.kubernetes.account_dir=%s", api.folder.path);
+    snprintf(server, sizeof server, "cluster.kubernetes.api_server=%s", api.http.url);
+    snprintf(folder, sizeof folder, "cluster.kubernetes.account_dir=%s", api.http.folder.path);
     member_node_start(nodes, number, peer_port, settings);
 }
 
@@ -216,15 +216,15 @@ static void dropped_watch_is_resumed(void **state)
     (void)state;
     kubernetes_api_start(&api);
     start_two_nodes();
-    unsigned lists = kubernetes_api_count(&api, &api.lists[API_SLICES]);
-    unsigned watches = kubernetes_api_count(&api, &api.watches[API_SLICES]);
+    unsigned lists = json_api_count(&api.http, &api.lists[API_SLICES]);
+    unsigned watches = json_api_count(&api.http, &api.watches[API_SLICES]);
     kubernetes_api_drop_watches(&api);
     put_pod(3);
     start_node(3);
     member_node_wait_peers(&nodes[1], "node2 node3");
     member_node_wait_peers(&nodes[2], "node1 node3");
-    kubernetes_api_wait_above(&api, &api.watches[API_SLICES], watches + 2);
-    assert_int_equal(kubernetes_api_count(&api, &api.lists[API_SLICES]), lists + 1); /* node 3 */
+    json_api_wait_above(&api.http, &api.watches[API_SLICES], watches + 2);
+    assert_int_equal(json_api_count(&api.http, &api.lists[API_SLICES]), lists + 1); /* node 3 */
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
 }
 
@@ -232,13 +232,13 @@ static void check_forgotten_version(void)
 {
     kubernetes_api_start(&api);
     start_two_nodes();
-    unsigned lists = kubernetes_api_count(&api, &api.lists[API_SLICES]);
+    unsigned lists = json_api_count(&api.http, &api.lists[API_SLICES]);
     kubernetes_api_stop(&api);
     kubernetes_api_forget(&api);
     put_pod(3);
     kubernetes_api_forget(&api);
     kubernetes_api_start(&api);
-    kubernetes_api_wait_above(&api, &api.lists[API_SLICES], lists + 1);
+    json_api_wait_above(&api.http, &api.lists[API_SLICES], lists + 1);
     start_node(3);
     member_node_wait_peers(&nodes[1], "node2 node3");
     member_node_wait_peers(&nodes[2], "node1 node3");
@@ -263,13 +263,13 @@ static void replaced_token_is_read(void **state)
     (void)state;
     kubernetes_api_start(&api);
     start_two_nodes();
-    unsigned rejected = kubernetes_api_count(&api, &api.rejected_tokens);
+    unsigned rejected = json_api_count(&api.http, &api.rejected_tokens);
     kubernetes_api_rotate_token(&api);
     kubernetes_api_drop_watches(&api);
     put_pod(3);
     start_node(3);
     member_node_wait_peers(&nodes[1], "node2 node3");
-    assert_int_equal(kubernetes_api_count(&api, &api.rejected_tokens), rejected);
+    assert_int_equal(json_api_count(&api.http, &api.rejected_tokens), rejected);
 }
 
 static void write_server(char text[4 * SETTINGS_BYTES], const char *host, unsigned port)
@@ -277,7 +277,7 @@ static void write_server(char text[4 * SETTINGS_BYTES], const char *host, unsign
     snprintf(text, 4 * SETTINGS_BYTES,
              "[cluster.kubernetes]\nservice = \"artemis\"\napi_server = \"http://%s:%u\"\n"
              "account_dir = \"%s\"\nlease_secs = %d\n",
-             host, port, api.folder.path, strcmp(host, "localhost") == 0 ? 3 : 15);
+             host, port, api.http.folder.path, strcmp(host, "localhost") == 0 ? 3 : 15);
 }
 
 static void reloaded_server_keeps_the_lease(void **state)
@@ -290,17 +290,17 @@ static void reloaded_server_keeps_the_lease(void **state)
     put_pod(2);
     start_node(2);
     write_server(text, "127.0.0.1", 1); /* nobody listens there */
-    member_node_start_with(nodes, 1, peer_port, temp_folder_write(&api.folder, file, text),
+    member_node_start_with(nodes, 1, peer_port, temp_folder_write(&api.http.folder, file, text),
                            (const char *const[]){"cluster.provider=kubernetes", NULL});
     member_node_wait_provider(&nodes[1], "failing");
-    write_server(text, "127.0.0.1", api.port);
-    member_node_reload(&nodes[1], &api.folder, file, text);
+    write_server(text, "127.0.0.1", api.http.port);
+    member_node_reload(&nodes[1], &api.http.folder, file, text);
     member_node_wait_mesh(nodes);
     wait_lease("artemis.node1", true);
-    unsigned lists = kubernetes_api_count(&api, &api.lists[API_SLICES]);
-    write_server(text, "localhost", api.port); /* and another duration of the Lease */
-    member_node_reload(&nodes[1], &api.folder, file, text);
-    kubernetes_api_wait_above(&api, &api.lists[API_SLICES], lists);
+    unsigned lists = json_api_count(&api.http, &api.lists[API_SLICES]);
+    write_server(text, "localhost", api.http.port); /* and another duration of the Lease */
+    member_node_reload(&nodes[1], &api.http.folder, file, text);
+    json_api_wait_above(&api.http, &api.lists[API_SLICES], lists);
     put_pod(3);
     start_node(3);
     member_node_wait_mesh(nodes);
@@ -329,8 +329,8 @@ static void errors_are_named_and_end(void **state)
     wait_problem("leases (coordination.k8s.io)");
     kubernetes_api_set_status(&api, API_LEASES, 200); /* with a body that is no Lease */
     wait_problem("list of leases: the response cannot be read");
-    unsigned requests = kubernetes_api_count(&api, &api.odd_responses);
-    kubernetes_api_wait_above(&api, &api.odd_responses, requests);
+    unsigned requests = json_api_count(&api.http, &api.odd_responses);
+    json_api_wait_above(&api.http, &api.odd_responses, requests);
     kubernetes_api_set_status(&api, API_LEASES, 0);
     member_node_wait_provider(&nodes[1], "up");
     member_node_wait_peers(&nodes[1], "node2");

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/servers/kubernetes_api_internal.h"
+#include "tests/support/servers/api/kubernetes_api_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/wait.h"
@@ -66,28 +65,18 @@ static char *next_line(struct api_watch *watch)
     return bookmark_line(watch);
 }
 
-void api_wait_for_change(struct kubernetes_api *api)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += 50000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&api->on_change, &api->lock, &until);
-}
-
 /* Waits for a line, the end of the watch (0), or its loss (-1). The lock is held. */
 static int wait_for_line(struct api_watch *watch)
 {
     struct kubernetes_api *api = watch->api;
     while (!watch->rest) {
-        if (api->is_stopping || watch->drops != api->drops)
+        if (api->http.is_stopping || watch->drops != api->drops)
             return -1;
         if (watch->has_ended || wait_now_ms() >= watch->end_ms)
             return 0;
         char *line = next_line(watch);
         if (!line) {
-            api_wait_for_change(api);
+            json_api_wait_for_change(&api->http);
             continue;
         }
         assert_true(asprintf(&watch->rest, "%s\n", line) > 0);
@@ -101,9 +90,9 @@ static ssize_t read_watch(void *context, uint64_t offset, char *buffer, size_t s
 {
     struct api_watch *watch = context;
     (void)offset;
-    pthread_mutex_lock(&watch->api->lock);
+    pthread_mutex_lock(&watch->api->http.lock);
     int found = wait_for_line(watch);
-    pthread_mutex_unlock(&watch->api->lock);
+    pthread_mutex_unlock(&watch->api->http.lock);
     if (found <= 0)
         return found < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     size_t rest = strlen(watch->rest + watch->sent);
@@ -128,10 +117,10 @@ enum MHD_Result api_respond_watch(struct kubernetes_api *api, struct MHD_Connect
                                   enum kubernetes_api_kind kind)
 {
     struct api_watch *watch = calloc(1, sizeof *watch);
-    const char *selector = api_argument(connection, "labelSelector");
-    const char *from = api_argument(connection, "resourceVersion");
-    const char *secs = api_argument(connection, "timeoutSeconds");
-    const char *bookmarks = api_argument(connection, "allowWatchBookmarks");
+    const char *selector = json_api_argument(connection, "labelSelector");
+    const char *from = json_api_argument(connection, "resourceVersion");
+    const char *secs = json_api_argument(connection, "timeoutSeconds");
+    const char *bookmarks = json_api_argument(connection, "allowWatchBookmarks");
     int64_t most_ms = secs ? strtoll(secs, NULL, 10) * 1000 : 1800000;
     assert_non_null(watch);
     watch->api = api;
@@ -139,7 +128,7 @@ enum MHD_Result api_respond_watch(struct kubernetes_api *api, struct MHD_Connect
     watch->from = from ? strtoull(from, NULL, 10) : 0;
     watch->has_bookmarks = bookmarks && strcmp(bookmarks, "true") == 0;
     snprintf(watch->selector, sizeof watch->selector, "%s", selector ? selector : "");
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     api->watches[kind]++;
     api->watched_from[kind] = watch->from;
     if (api->watch_ms_max > 0 && most_ms > api->watch_ms_max)
@@ -149,8 +138,8 @@ enum MHD_Result api_respond_watch(struct kubernetes_api *api, struct MHD_Connect
     watch->drops = api->drops;
     watch->is_gone = watch->from < api->oldest;
     bool is_refused = watch->is_gone && !api->is_gone_event;
-    pthread_cond_broadcast(&api->on_change);
-    pthread_mutex_unlock(&api->lock);
+    pthread_cond_broadcast(&api->http.on_change);
+    pthread_mutex_unlock(&api->http.lock);
     if (is_refused) {
         free(watch);
         return api_respond_status(connection, 410, "Expired");

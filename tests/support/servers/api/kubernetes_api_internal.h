@@ -4,10 +4,7 @@
  */
 #pragma once
 
-#include <jansson.h>
-#include <microhttpd.h>
-
-#include "tests/support/servers/kubernetes_api.h"
+#include "tests/support/servers/api/kubernetes_api.h"
 
 struct api_kind {
     const char *group, *path, *label, *list;
@@ -26,9 +23,5 @@ struct api_change {
 json_t *api_status(unsigned code, const char *reason, const char *message);
 enum MHD_Result api_respond_status(struct MHD_Connection *connection, unsigned code,
                                    const char *reason);
-/* Of the query; NULL: there is none. */
-const char *api_argument(struct MHD_Connection *connection, const char *name);
 enum MHD_Result api_respond_watch(struct kubernetes_api *api, struct MHD_Connection *connection,
                                   enum kubernetes_api_kind kind);
-/* Waits for a change, or a moment. The lock is held. */
-void api_wait_for_change(struct kubernetes_api *api);

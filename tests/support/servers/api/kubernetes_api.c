@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/servers/kubernetes_api.h"
+#include "tests/support/servers/api/kubernetes_api.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "tests/support/certificates.h"
 #include "tests/support/cmocka_all.h"
-#include "tests/support/servers/cluster.h"
-#include "tests/support/servers/kubernetes_api_internal.h"
-#include "tests/support/wait.h"
+#include "tests/support/servers/api/kubernetes_api_internal.h"
 
-enum { BODY_BYTES_MAX = 16384, FIRST_REVISION = 1000 };
+enum { FIRST_REVISION = 1000 };
 
 const struct api_kind api_kinds[API_KINDS] = {
     [API_SLICES] = {"discovery.k8s.io/v1",
@@ -55,7 +50,7 @@ static void change(struct kubernetes_api *api, enum kubernetes_api_kind kind, co
     *added = (struct api_change){api->revision, kind, json_dumps(event, JSON_COMPACT), NULL};
     assert_true(asprintf(&added->labels, "%s=%s", api_kinds[kind].label, value ? value : "") > 0);
     json_decref(event);
-    pthread_cond_broadcast(&api->on_change);
+    pthread_cond_broadcast(&api->http.on_change);
 }
 
 /* Takes over the object. */
@@ -112,19 +107,19 @@ static void write_slice(struct kubernetes_api *api, bool is_ipv6)
 void kubernetes_api_put_pod(struct kubernetes_api *api, const struct kubernetes_pod *pod)
 {
     size_t i = 0;
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     while (i < api->pod_count && strcmp(api->pods[i].name, pod->name) != 0)
         i++;
     assert_true(i < API_PODS_MAX);
     api->pod_count += i == api->pod_count;
     api->pods[i] = *pod;
     write_slice(api, strchr(pod->address, ':') != NULL);
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 void kubernetes_api_remove_pod(struct kubernetes_api *api, const char *name)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     for (size_t i = 0; i < api->pod_count; i++) {
         if (strcmp(api->pods[i].name, name) != 0)
             continue;
@@ -133,18 +128,18 @@ void kubernetes_api_remove_pod(struct kubernetes_api *api, const char *name)
         write_slice(api, is_ipv6);
         break;
     }
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 void kubernetes_api_set_pods(struct kubernetes_api *api, const struct kubernetes_pod *pods,
                              size_t count)
 {
     assert_true(count <= API_PODS_MAX);
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     memcpy(api->pods, pods, count * sizeof *pods);
     api->pod_count = count;
     write_slice(api, false);
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 /* --- responses -------------------------------------------------------------------------------- */
@@ -152,15 +147,13 @@ void kubernetes_api_set_pods(struct kubernetes_api *api, const struct kubernetes
 /* Takes over the object. */
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, json_t *object)
 {
+    const char *headers[] = {"Content-Type", "application/json", "Retry-After", "1", NULL};
     char *text = json_dumps(object, JSON_COMPACT);
     assert_non_null(text);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-    MHD_add_response_header(response, "Content-Type", "application/json");
-    if (status == 429)
-        MHD_add_response_header(response, "Retry-After", "1");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
+    if (status != 429)
+        headers[2] = NULL;
+    enum MHD_Result result = json_api_respond(connection, status, text, headers);
+    free(text);
     json_decref(object);
     return result;
 }
@@ -178,11 +171,6 @@ enum MHD_Result api_respond_status(struct MHD_Connection *connection, unsigned c
     return respond(connection, code, api_status(code, reason, reason));
 }
 
-const char *api_argument(struct MHD_Connection *connection, const char *name)
-{
-    return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
 static enum MHD_Result respond_list(struct kubernetes_api *api, struct MHD_Connection *connection,
                                     enum kubernetes_api_kind kind)
 {
@@ -190,15 +178,15 @@ static enum MHD_Result respond_list(struct kubernetes_api *api, struct MHD_Conne
     const char *name;
     json_t *object;
     json_t *items = json_array();
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     api->lists[kind]++;
     snprintf(version, sizeof version, "%llu", (unsigned long long)api->revision);
     json_object_foreach(
         objects_of(api, kind), name,
-        object) if (is_selected(kind, object, api_argument(connection, "labelSelector")))
+        object) if (is_selected(kind, object, json_api_argument(connection, "labelSelector")))
         json_array_append_new(items, json_deep_copy(object));
-    pthread_cond_broadcast(&api->on_change);
-    pthread_mutex_unlock(&api->lock);
+    pthread_cond_broadcast(&api->http.on_change);
+    pthread_mutex_unlock(&api->http.lock);
     return respond(connection, 200,
                    json_pack("{s:s, s:s, s:{s:s}, s:o}", "kind", api_kinds[kind].list, "apiVersion",
                              api_kinds[kind].group, "metadata", "resourceVersion", version, "items",
@@ -282,29 +270,24 @@ static enum MHD_Result respond_lease(struct kubernetes_api *api, struct MHD_Conn
 
 bool kubernetes_api_has_lease(struct kubernetes_api *api, const char *name)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     bool has = json_object_get(api->leases, name) != NULL;
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
     return has;
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-struct api_request {
-    char body[BODY_BYTES_MAX];
-    size_t size;
-};
-
 static bool has_token(struct kubernetes_api *api, struct MHD_Connection *connection)
 {
     char expected[96];
     const char *given = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     snprintf(expected, sizeof expected, "Bearer %s", api->token);
     bool has = given && strcmp(given, expected) == 0;
     api->rejected_tokens += !has;
-    pthread_cond_broadcast(&api->on_change);
-    pthread_mutex_unlock(&api->lock);
+    pthread_cond_broadcast(&api->http.on_change);
+    pthread_mutex_unlock(&api->http.lock);
     return has;
 }
 
@@ -313,13 +296,13 @@ static enum MHD_Result respond_kind(struct kubernetes_api *api, struct MHD_Conne
                                     const char *rest, const char *body)
 {
     static const char *const reasons[] = {"Forbidden", "TooManyRequests", "InternalError"};
-    unsigned status = kubernetes_api_count(api, &api->status[kind]);
-    const char *watch = api_argument(connection, "watch");
+    unsigned status = json_api_count(&api->http, &api->status[kind]);
+    const char *watch = json_api_argument(connection, "watch");
     if (status) {
-        pthread_mutex_lock(&api->lock);
+        pthread_mutex_lock(&api->http.lock);
         api->odd_responses += rest[0] != '\0';
-        pthread_cond_broadcast(&api->on_change);
-        pthread_mutex_unlock(&api->lock);
+        pthread_cond_broadcast(&api->http.on_change);
+        pthread_mutex_unlock(&api->http.lock);
         return api_respond_status(connection, status,
                                   reasons[status == 403   ? 0
                                           : status == 429 ? 1
@@ -331,58 +314,34 @@ static enum MHD_Result respond_kind(struct kubernetes_api *api, struct MHD_Conne
                    : respond_list(api, connection, kind);
     if (kind != API_LEASES || (rest[0] != '\0' && rest[0] != '/'))
         return api_respond_status(connection, 404, "NotFound");
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     enum MHD_Result result =
         respond_lease(api, connection, method, rest[0] ? rest + 1 : NULL, body);
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
     return result;
 }
 
-static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
-                              const char *method, const char *version, const char *data,
-                              size_t *size, void **space)
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *method,
+                              const char *path, const char *body)
 {
     struct kubernetes_api *api = context;
-    struct api_request *request = *space;
-    (void)version;
-    if (!request) {
-        *space = calloc(1, sizeof *request);
-        return *space ? MHD_YES : MHD_NO;
-    }
-    if (*size > 0) {
-        assert_true(request->size + *size < BODY_BYTES_MAX);
-        memcpy(request->body + request->size, data, *size);
-        request->size += *size;
-        *size = 0;
-        return MHD_YES;
-    }
     if (!has_token(api, connection))
         return api_respond_status(connection, 401, "Unauthorized");
     for (int kind = 0; kind < API_KINDS; kind++)
         if (strncmp(path, api_kinds[kind].path, strlen(api_kinds[kind].path)) == 0)
             return respond_kind(api, connection, (enum kubernetes_api_kind)kind, method,
-                                path + strlen(api_kinds[kind].path), request->body);
+                                path + strlen(api_kinds[kind].path), body);
     return api_respond_status(connection, 404, "NotFound");
-}
-
-static void on_completed(void *context, struct MHD_Connection *connection, void **space,
-                         enum MHD_RequestTerminationCode why)
-{
-    (void)context;
-    (void)connection;
-    (void)why;
-    free(*space);
-    *space = NULL;
 }
 
 /* --- what tests set and read ------------------------------------------------------------------ */
 
 static void write_token(struct kubernetes_api *api, unsigned number)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     snprintf(api->token, sizeof api->token, "token-of-the-service-account-%u", number);
-    temp_folder_write(&api->folder, "token", api->token);
-    pthread_mutex_unlock(&api->lock);
+    temp_folder_write(&api->http.folder, "token", api->token);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 void kubernetes_api_rotate_token(struct kubernetes_api *api)
@@ -392,131 +351,56 @@ void kubernetes_api_rotate_token(struct kubernetes_api *api)
 
 void kubernetes_api_drop_watches(struct kubernetes_api *api)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     api->drops++;
-    pthread_cond_broadcast(&api->on_change);
-    pthread_mutex_unlock(&api->lock);
+    pthread_cond_broadcast(&api->http.on_change);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 void kubernetes_api_forget(struct kubernetes_api *api)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     api->oldest = ++api->revision;
-    pthread_mutex_unlock(&api->lock);
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 void kubernetes_api_set_status(struct kubernetes_api *api, enum kubernetes_api_kind kind,
                                unsigned status)
 {
-    pthread_mutex_lock(&api->lock);
+    pthread_mutex_lock(&api->http.lock);
     api->status[kind] = status;
-    pthread_mutex_unlock(&api->lock);
-}
-
-unsigned kubernetes_api_count(struct kubernetes_api *api, const unsigned *counter)
-{
-    pthread_mutex_lock(&api->lock);
-    unsigned value = *counter;
-    pthread_mutex_unlock(&api->lock);
-    return value;
-}
-
-void kubernetes_api_wait_above(struct kubernetes_api *api, const unsigned *counter, unsigned value)
-{
-    int64_t deadline_ms = wait_deadline_ms();
-    pthread_mutex_lock(&api->lock);
-    while (*counter <= value && wait_now_ms() < deadline_ms)
-        api_wait_for_change(api);
-    bool is_above = *counter > value;
-    pthread_mutex_unlock(&api->lock);
-    if (!is_above)
-        fail_msg("the API server gets no further request");
+    pthread_mutex_unlock(&api->http.lock);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
 
-static char *read_file(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    char *text = calloc(1, BODY_BYTES_MAX);
-    assert_non_null(file);
-    assert_non_null(text);
-    assert_true(fread(text, 1, BODY_BYTES_MAX - 1, file) > 0);
-    fclose(file);
-    return text;
-}
-
-static void make_certificate(struct kubernetes_api *api)
-{
-    certificates_make_authority(&api->folder, "cluster");
-    certificates_make(&api->folder, "cluster", "server", NULL);
-    char *authority = read_file(certificates_path(&api->folder, "cluster.pem"));
-    temp_folder_write(&api->folder, "ca.crt", authority);
-    free(authority);
-    api->certificate = read_file(certificates_path(&api->folder, "server.pem"));
-    api->key = read_file(certificates_path(&api->folder, "server.key"));
-}
-
 void kubernetes_api_init(struct kubernetes_api *api, uint16_t peer_port, bool has_tls)
 {
-    pthread_condattr_t attributes;
     memset(api, 0, sizeof *api);
-    api->port = cluster_choose_port();
+    json_api_init(&api->http, has_tls, handle, api);
     api->peer_port = peer_port;
-    api->has_tls = has_tls;
     api->revision = api->oldest = FIRST_REVISION;
     api->changes = calloc(API_CHANGES_MAX, sizeof *api->changes);
     api->leases = json_object();
     api->slices = json_object();
     assert_non_null(api->changes);
-    snprintf(api->url, sizeof api->url, "%s://127.0.0.1:%u", has_tls ? "https" : "http", api->port);
-    pthread_mutex_init(&api->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&api->on_change, &attributes);
-    pthread_condattr_destroy(&attributes);
-    temp_folder_make(&api->folder);
-    temp_folder_write(&api->folder, "namespace", "prod");
+    temp_folder_write(&api->http.folder, "namespace", "prod");
     write_token(api, 1);
-    if (has_tls)
-        make_certificate(api);
 }
 
 void kubernetes_api_start(struct kubernetes_api *api)
 {
-    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(api->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, api->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, api->key},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    api->is_stopping = false;
-    api->daemon =
-        MHD_start_daemon(flags | (api->has_tls ? MHD_USE_TLS : 0), api->port, NULL, NULL, handle,
-                         api, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE,
-                         1u, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_ARRAY,
-                         tls + (api->has_tls ? 0 : 2), MHD_OPTION_END);
-    assert_non_null(api->daemon);
+    json_api_start(&api->http);
 }
 
 void kubernetes_api_stop(struct kubernetes_api *api)
 {
-    if (!api->daemon)
-        return;
-    pthread_mutex_lock(&api->lock);
-    api->is_stopping = true;
-    pthread_cond_broadcast(&api->on_change);
-    pthread_mutex_unlock(&api->lock);
-    MHD_stop_daemon(api->daemon);
-    api->daemon = NULL;
+    json_api_stop(&api->http);
 }
 
 void kubernetes_api_free(struct kubernetes_api *api)
 {
-    kubernetes_api_stop(api);
+    json_api_stop(&api->http);
     for (size_t i = 0; i < api->change_count; i++) {
         free(api->changes[i].line);
         free(api->changes[i].labels);
@@ -524,10 +408,6 @@ void kubernetes_api_free(struct kubernetes_api *api)
     free(api->changes);
     json_decref(api->leases);
     json_decref(api->slices);
-    free(api->certificate);
-    free(api->key);
-    pthread_mutex_destroy(&api->lock);
-    pthread_cond_destroy(&api->on_change);
-    temp_folder_remove(&api->folder);
+    json_api_free(&api->http);
     memset(api, 0, sizeof *api);
 }

@@ -12,12 +12,7 @@
  */
 #pragma once
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/queue.h>
-
-#include "tests/support/temp_folder.h"
+#include "tests/support/servers/api/json_api.h"
 
 enum kubernetes_api_kind { API_SLICES, API_LEASES, API_KINDS };
 
@@ -31,16 +26,9 @@ struct kubernetes_pod {
 };
 
 struct kubernetes_api {
-    struct temp_folder folder; /* the files of the service account: token, ca.crt, namespace */
-    uint16_t port;             /* the same after each start */
-    uint16_t peer_port;        /* of the service */
-    char url[48];
-    bool has_tls;
-    struct MHD_Daemon *daemon; /* NULL: it does not run */
-    char *certificate, *key;   /* PEM */
-    pthread_mutex_t lock;      /* of all below */
-    pthread_cond_t on_change;
-    bool is_stopping;
+    struct json_api http; /* its folder has the files of the service account */
+    uint16_t peer_port;   /* of the service */
+    /* Under the lock of `http`: */
     char token[64];
     uint64_t revision, oldest; /* the last one, and the oldest that can be watched */
     unsigned drops;            /* how often all watches were dropped */
@@ -84,6 +72,3 @@ void kubernetes_api_forget(struct kubernetes_api *api);
 /* The response to each request for this kind; 0: the usual one. */
 void kubernetes_api_set_status(struct kubernetes_api *api, enum kubernetes_api_kind kind,
                                unsigned status);
-/* Waits until a counter is above a value. */
-void kubernetes_api_wait_above(struct kubernetes_api *api, const unsigned *counter, unsigned value);
-unsigned kubernetes_api_count(struct kubernetes_api *api, const unsigned *counter);
