@@ -93,7 +93,7 @@ BENCH_BIN    := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c bench/core/*
 SIM_SRC      := $(sort $(wildcard tests/sim/*.c))
 SIM_VARIANT  := $(if $(filter release,$(VARIANT)),sim,$(VARIANT))
 SIM_BIN      := $(BUILD)/$(SIM_VARIANT)/tests/sim/sim
-DEMO_BIN     := $(OUT)/tests/demo/kubernetes_server
+DEMO_BIN     := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard tests/demo/*.c)))
 WIRE_BIN     := $(OUT)/tests/chaos/wire
 HEADER_CHECKS := $(patsubst %,$(OUT)/headers/%.ok,$(sort $(shell find $(LAYERS) tests bench -name '*.h')))
 # The libraries of a unit test: the layer that it tests and those below.

@@ -194,9 +194,10 @@ static void index_that_goes_back_begins_the_list_anew(void **state)
 static void index_that_changes_constantly_is_read_at_intervals(void **state)
 {
     (void)state;
-    enum { QUERIES = 4 };
-    start_agent(false);
+    enum { QUERIES = 3 };
+    consul_agent_init(&agent, false);
     agent.changes_with_each_query = true;
+    consul_agent_start(&agent);
     start_node(1);
     json_api_wait_above(&agent.http, &agent.queries, 0);
     int64_t begin_ms = wait_now_ms();
@@ -265,7 +266,7 @@ static void instance_without_a_valid_address_is_left_out(void **state)
     (void)state;
     start_agent(false);
     consul_agent_put(&agent, "stray", "not an address", 80);
-    start_two_nodes(start_node);
+    start_node(1);
     assert_true(wait_until(has_warning, nodes[1].http, wait_deadline_ms()));
 }
 

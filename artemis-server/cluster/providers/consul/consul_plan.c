@@ -24,7 +24,7 @@ enum {
     HTTP_SERVER_ERROR = 500,
 };
 
-/* Where the check is unknown: Consul before 1.11 answers 500 with this text. */
+/* Where the check is unknown, old versions of Consul answer 500 with this text. */
 #define UNKNOWN_CHECK "does not have associated TTL"
 
 /* The bytes that a path may have as they are. The others become ~XX. */

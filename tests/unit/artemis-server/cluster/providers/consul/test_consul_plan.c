@@ -328,8 +328,8 @@ static void random_part_shortens_the_time_of_the_next_try(void **state)
 {
     (void)state;
     start_step(CONSUL_REGISTER);
-    consul_plan_on_failure(&plan, CONSUL_REGISTER, 0, SLICE(""), "problem", UINT64_MAX / 2, now_ms);
-    assert_true(plan.registration.due_ms <= now_ms + RETRY_MS);
+    consul_plan_on_failure(&plan, CONSUL_REGISTER, 0, SLICE(""), "problem", UINT64_MAX / 3, now_ms);
+    assert_true(plan.registration.due_ms < now_ms + RETRY_MS);
     assert_true(plan.registration.due_ms >= now_ms + RETRY_MS / 2);
 }
 
@@ -357,7 +357,6 @@ static void list_is_that_of_the_last_response(void **state)
     expect_list("2 3");
     read_list("own", "12");
     expect_list("");
-    expect_warning("");
 }
 
 static void queries_are_at_least_an_interval_apart(void **state)
@@ -394,7 +393,8 @@ static void index_that_goes_back_begins_anew_and_keeps_nodes_for_a_time(void **s
     now_ms = keep_until_ms - 1;
     consul_plan_expire(&plan, now_ms);
     expect_list("same");
-    assert_true(consul_plan_due_ms(&plan) <= keep_until_ms);
+    plan.registration.is_calling = plan.reading.is_calling = true;
+    assert_int_equal(consul_plan_due_ms(&plan), keep_until_ms);
     consul_plan_expire(&plan, keep_until_ms);
     expect_list("2 3");
 }
