@@ -4,7 +4,7 @@
  * with its check, and an agent that is away, has lost its services or sends what is not valid takes
  * no node away.
  */
-#include "tests/support/certificates.h"
+#include "tests/support/parallel.h"
 #include "tests/support/servers/api/consul_agent.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/servers/member_node.h"
@@ -30,13 +30,10 @@ static int set_up(void **state)
     return 0;
 }
 
-/* Nodes are killed: an orderly end of each would take more time than the tests. */
 static int tear_down(void **state)
 {
     (void)state;
-    for (int i = 0; i < MEMBER_NODES_MAX; i++)
-        if (nodes[i].http)
-            member_node_kill(&nodes[i]);
+    member_node_stop_all(nodes);
     consul_agent_free(&agent);
     if (folder.path[0])
         temp_folder_remove(&folder);
@@ -78,8 +75,7 @@ static void start_two_nodes(void (*start)(int number))
 {
     start(1);
     start(2);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
 }
 
 static void expect_no_departure(struct member_node *node)
@@ -108,14 +104,10 @@ static void nodes_join_and_leave_at_once(void **state)
         member_node_wait_ready(&nodes[number]);
         assert_int_equal(call_count(nodes[number].http, "shop"), 50); /* copied before */
     }
-    member_node_wait_peers(&nodes[1], "node2 node3 node4");
-    member_node_wait_peers(&nodes[4], "node1 node2 node3");
+    member_node_wait_mesh(nodes);
     member_node_stop(&nodes[1]); /* not by its check, which would end after an hour */
     assert_false(consul_agent_has(&agent, "artemis-node1"));
-    for (int number = 2; number <= 4; number++)
-        member_node_wait_peers(&nodes[number], number == 2   ? "node3 node4"
-                                               : number == 3 ? "node2 node4"
-                                                             : "node2 node3");
+    member_node_wait_mesh(nodes);
     assert_non_null(strstr(http_get(nodes[2].http, "/api/cluster/events")->body,
                            "\"reason\":\"consul: a node has left, or its check is not passing\""));
     call_register(nodes[3].http, "late", "i0");
@@ -135,8 +127,7 @@ static void dead_node_is_removed_with_its_check_and_returns(void **state)
     assert_true(consul_agent_has(&agent, "artemis-node2")); /* it is critical */
     server_process_continue(&nodes[3].process);
     start_short_node(2);
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
 }
 
@@ -157,8 +148,7 @@ static void agent_that_is_away_changes_nothing_until_it_returns(void **state)
     consul_agent_forget(&agent); /* it returns without its services */
     consul_agent_start(&agent);
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
-    member_node_wait_peers(&nodes[1], "node2 node3");
-    member_node_wait_peers(&nodes[3], "node1 node2");
+    member_node_wait_mesh(nodes);
     expect_no_departure(&nodes[1]);
     member_node_stop(&nodes[2]);
     member_node_wait_peers(&nodes[1], "node3"); /* the list is read again */
@@ -172,8 +162,7 @@ static void lost_registration_is_repeated(void **state)
     unsigned before = json_api_count(&agent.http, &agent.registrations);
     consul_agent_forget(&agent);
     json_api_wait_above(&agent.http, &agent.registrations, before + 1);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
 }
 
@@ -308,22 +297,16 @@ static void token_is_read_for_each_request_and_never_shown(void **state)
 static void tls_is_supported_for_the_agent_and_between_nodes(void **state)
 {
     (void)state;
-    static const char *const names[] = {"nodes.test", NULL};
-    char texts[4][SETTINGS_BYTES];
-    const char *settings[] = {
-        texts[0], texts[1], texts[2], texts[3], "cluster.tls.member_name=nodes.test", NULL};
+    char ca[SETTINGS_BYTES];
+    const char *settings[MEMBER_SETTINGS_MAX] = {ca, "cluster.tls.member_name=nodes.test", NULL};
     temp_folder_make(&folder);
-    certificates_make_authority(&folder, "ca");
-    certificates_make(&folder, "ca", "member", &(struct certificate_options){.hosts = names});
+    member_node_make_certificates(&folder, "nodes.test");
     start_agent(true);
-    snprintf(texts[0], SETTINGS_BYTES, "cluster.consul.ca=%s/ca.crt", agent.http.folder.path);
-    snprintf(texts[1], SETTINGS_BYTES, "cluster.tls.ca=%s/ca.pem", folder.path);
-    snprintf(texts[2], SETTINGS_BYTES, "cluster.tls.cert=%s/member.pem", folder.path);
-    snprintf(texts[3], SETTINGS_BYTES, "cluster.tls.key=%s/member.key", folder.path);
+    snprintf(ca, sizeof ca, "cluster.consul.ca=%s/ca.crt", agent.http.folder.path);
+    member_node_add_certificate(settings, &folder, "member");
     start_node_with(1, settings);
     start_node_with(2, settings);
-    member_node_wait_peers(&nodes[1], "node2");
-    member_node_wait_peers(&nodes[2], "node1");
+    member_node_wait_mesh(nodes);
     start_node(3); /* does not know the authority of the agent */
     wait_failing(&nodes[3], agent.http.url);
 }
@@ -362,5 +345,5 @@ int main(void)
         TEST(tls_is_supported_for_the_agent_and_between_nodes),
         TEST(static_members_are_merged_with_those_of_consul),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }
