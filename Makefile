@@ -138,7 +138,7 @@ asan tsan ubsan: ## run all tests under a sanitizer (addresses, threads, undefin
 	@$(MAKE) --no-print-directory VARIANT=$@ test
 
 fuzz: ## fuzz the parsers of untrusted input (FUZZ_SECS=60 each, ONLY=websocket for one; needs clang)
-	@tests/fuzz/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
+	@tests/fuzz/support/run.sh $(or $(FUZZ_SECS),60) $(ONLY)
 
 sim: ## simulate SEEDS=1000 clusters, or print the events of one (SEED=x); WORLDS=late,chain
 	@$(MAKE) --no-print-directory VARIANT=$(SIM_VARIANT) $(SIM_BIN)

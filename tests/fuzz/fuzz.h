@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz - shared functions of the fuzz targets. A target gets bytes from libFuzzer, passes them to a
- * parser of untrusted input and asserts properties of the result. tests/fuzz/run.sh runs the
- * targets.
+ * parser of untrusted input and asserts properties of the result. tests/fuzz/support/run.sh runs
+ * the targets.
  */
 #pragma once
 

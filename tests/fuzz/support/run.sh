@@ -5,7 +5,7 @@
 #
 # To reproduce a finding: build/fuzz/fuzz_TARGET build/fuzz/TARGET/crash-...
 set -u
-cd "$(dirname "$0")/../.." || exit 1
+cd "$(dirname "$0")/../../.." || exit 1
 secs=${1:-60}
 only=${2:-}
 out=build/fuzz
