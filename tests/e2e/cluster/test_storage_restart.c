@@ -4,6 +4,7 @@
  * set back, or killed while it copied the records of a peer.
  */
 #include "tests/support/client/raw_socket.h"
+#include "tests/support/parallel.h"
 #include "tests/support/random.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/temp_folder.h"
@@ -359,5 +360,5 @@ int main(void)
         TEST(a_node_killed_while_it_copies_serves_no_part),
         TEST(a_node_with_a_part_of_a_snapshot_serves_no_part),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/support/command.h"
+#include "tests/support/parallel.h"
 #include "tests/support/random.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/temp_folder.h"
@@ -384,5 +385,5 @@ int main(void)
         TEST(a_cluster_that_lost_its_power_serves_everything),
         TEST(a_node_that_was_away_drops_what_its_peer_evicted),
     };
-    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
+    return PARALLEL_RUN(tests);
 }
