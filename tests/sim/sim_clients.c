@@ -202,7 +202,7 @@ static bool change_something(struct sim *sim, struct sim_client *client)
     uint64_t choice = sim_random(sim, 16);
     if (sim->settings.toggles && choice < 13) {
         toggle(sim, client);
-    } else if (choice < 2) {
+    } else if (choice < 1) {
         change_many(sim, client);
     } else if (choice < 5) {
         change_content(client, client->content + 1);

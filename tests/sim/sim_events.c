@@ -19,7 +19,7 @@
 #include "artemis-server/replication/peer_requests.h"
 
 enum {
-    INTERVAL_MS = 40000, /* between two turns of a publisher, at most */
+    INTERVAL_MS = 90000, /* between two turns of a publisher, at most */
     BURST_MAX = 8,
     SMALL_LIMIT = 2, /* events in a request to a node with a small limit */
     TAKEN_MAX = 64,  /* events of one call of the hub */
