@@ -11,7 +11,7 @@
 #     start_server        starts the server of the provider (left out: it needs none)
 #     set_members NODE... what an operator does when nodes come or go (left out: nothing)
 #
-# They may use `need`, `start_program`, `free_port`, `until_true`, `fail`, `peer_address NODE`, $work
+# They may use `need`, `start_program`, `free_port NAME`, `until_true`, `fail`, `peer_address NODE`, $work
 # (a folder), $artemis and ${urls[NODE]} of the nodes that run. The exit code is 77 where a program
 # that the provider needs is not installed.
 set -euo pipefail
@@ -62,19 +62,24 @@ start_program() {
     "$@" >>"$work/$name.log" 2>&1 &
     pids[$name]=$!
 }
-# free_port: a port of all addresses here, below those that other tests choose. Demonstrations that run
-# at the same time have different numbers in $DEMO_NUMBER, below 8, so that they choose other ports.
+# free_port NAME: sets the variable to a port of all addresses here, below 8080 and those that other
+# tests choose, and another at each call. Demonstrations that run at the same time have different numbers
+# in $DEMO_NUMBER, below 8, so that they choose other ports.
 free_port() {
     local port address
-    while port=$((5000 + RANDOM % 600 * 8 + ${DEMO_NUMBER:-0})); do
+    while port=$((5000 + RANDOM % 380 * 8 + ${DEMO_NUMBER:-0})); do
+        [ -z "${chosen_ports[$port]:-}" ] || continue
         for address in 127.0.0.1 "${hosts[@]}"; do
             (: <"/dev/tcp/$address/$port") 2>/dev/null && continue 2
         done
         break
     done
-    echo "$port"
+    chosen_ports[port]=yes
+    printf -v "$1" '%s' "$port"
 }
-peer_port=$(free_port)
+chosen_ports=()
+peer_port=
+free_port peer_port
 peer_address() { echo "${hosts[$1]}:$peer_port"; }
 
 # --- nodes --------------------------------------------------------------------------------------------

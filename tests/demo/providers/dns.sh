@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 #
 # The provider dns: one name with the addresses of all nodes, in a server of dnsmasq.
-dns_port=$(free_port)
+free_port dns_port
 settings() {
     echo '[cluster.dns]'
     echo "names = [\"artemis.test:$peer_port\"]"

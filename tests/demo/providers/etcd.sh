@@ -2,8 +2,8 @@
 # shellcheck shell=bash disable=SC2154
 #
 # The provider etcd: nodes register in an etcd of one member.
-etcd_port=$(free_port)
-etcd_peer_port=$(free_port)
+free_port etcd_port
+free_port etcd_peer_port
 settings() { printf '[cluster.etcd]\nendpoints = ["127.0.0.1:%s"]\n' "$etcd_port"; }
 start_server() {
     need etcd etcd-server
