@@ -86,26 +86,12 @@ static bool may_see(const struct websocket *websocket, struct slice id)
                                        : token_may_read(websocket->token, id);
 }
 
-static void describe_limits(const struct client_message *received, char message[MESSAGE_BYTES])
-{
-    size_t size = (size_t)snprintf(
-        message, MESSAGE_BYTES,
-        "%s: cannot subscribe: a connection may have %d subscriptions, a node %d, ",
-        received->has_filter ? "filter" : "service_id", SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_ALL_MAX);
-    if (received->has_filter)
-        size +=
-            (size_t)snprintf(message + size, MESSAGE_BYTES - size,
-                             "a connection may have %d with a filter, a service %d different "
-                             "filters, a node %d, ",
-                             FILTERED_SUBSCRIPTIONS_MAX, FILTERS_PER_SERVICE_MAX, FILTERS_ALL_MAX);
-    snprintf(message + size, MESSAGE_BYTES - size, "or memory is exhausted");
-}
-
 static void subscribe(struct websocket *websocket, const struct client_message *received,
                       struct text *response, char message[MESSAGE_BYTES])
 {
     struct push *push = websocket->push;
     struct slice id = {received->id, received->id_size};
+    char problem[SUBSCRIPTION_PROBLEM_BYTES];
     if (!may_see(websocket, id)) {
         snprintf(message, MESSAGE_BYTES, "service_id: token \"%s\" may not see this service",
                  websocket->token->name);
@@ -113,9 +99,10 @@ static void subscribe(struct websocket *websocket, const struct client_message *
     }
     struct subscription *subscription =
         subscription_add(websocket, id, received->camel ? FORM_CAMEL : FORM_NATIVE,
-                         received->has_filter ? &received->filter : NULL);
+                         received->has_filter ? &received->filter : NULL, problem);
     if (!subscription) {
-        describe_limits(received, message);
+        snprintf(message, MESSAGE_BYTES, "%s: cannot subscribe: %s",
+                 received->has_filter ? "filter" : "service_id", problem);
         return;
     }
     if (is_outdated(push, received, id))
@@ -151,14 +138,12 @@ static void subscribe_topic(struct websocket *websocket, const struct client_mes
                             struct text *response, char message[MESSAGE_BYTES])
 {
     struct slice topic = received->topic;
+    char problem[SUBSCRIPTION_PROBLEM_BYTES];
     if (!may_see_topic(websocket, topic))
         snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not see this topic",
                  websocket->token->name);
-    else if (!subscription_add_events(websocket, topic))
-        snprintf(message, MESSAGE_BYTES,
-                 "topic: cannot subscribe: a connection may have %d topics, a node %d, or memory "
-                 "is exhausted",
-                 EVENT_TOPICS_MAX, EVENT_TOPICS_ALL_MAX);
+    else if (!subscription_add_events(websocket, topic, problem))
+        snprintf(message, MESSAGE_BYTES, "topic: cannot subscribe: %s", problem);
     else
         message_subscribed_topic(response, topic);
 }
@@ -331,7 +316,8 @@ static void on_java_subscription(struct websocket *websocket, struct slice text)
     const struct topic *topic = topics_find(&websocket->push->topics, id);
     /* A client that subscribes again after each reload would otherwise never end. */
     bool is_new = !topic || !subscription_find(websocket, topic);
-    struct subscription *subscription = subscription_add(websocket, id, FORM_JAVA, NULL);
+    char problem[SUBSCRIPTION_PROBLEM_BYTES];
+    struct subscription *subscription = subscription_add(websocket, id, FORM_JAVA, NULL, problem);
     if (!subscription)
         websocket_close(websocket, WSLAY_CODE_POLICY_VIOLATION, "too many subscriptions");
     else if (is_new && needs_reload(websocket->push, id))
@@ -346,8 +332,9 @@ static void ignore(struct websocket *websocket, struct slice text)
 
 void protocol_start(struct websocket *websocket)
 {
+    char problem[SUBSCRIPTION_PROBLEM_BYTES];
     if (websocket->endpoint == ENDPOINT_JAVA_ALL_CHANGES &&
-        !subscription_add(websocket, SLICE("*"), FORM_JAVA, NULL))
+        !subscription_add(websocket, SLICE("*"), FORM_JAVA, NULL, problem))
         websocket_end(websocket);
 }
 

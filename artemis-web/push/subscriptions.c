@@ -2,6 +2,7 @@
  *
  * The subscriptions of a WebSocket.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "artemis-web/push/websocket.h"
@@ -27,12 +28,27 @@ static _Atomic uint64_t *counter_of(const struct websocket *websocket, bool is_o
     return is_of_events ? &push->engine->event_hub.subscriptions : &push->counters.subscriptions;
 }
 
-static bool is_at_limit(const struct websocket *websocket, bool is_of_events)
+/* Whether `count` is at its limit; then *problem says that `owner` may have so many `things`. */
+static bool is_full(uint64_t count, uint64_t max, const char *owner, const char *things,
+                    char problem[SUBSCRIPTION_PROBLEM_BYTES])
+{
+    if (count >= max)
+        snprintf(problem, SUBSCRIPTION_PROBLEM_BYTES, "%s may have %llu %s", owner,
+                 (unsigned long long)max, things);
+    return count >= max;
+}
+
+static bool is_at_limit(const struct websocket *websocket, bool is_of_events,
+                        char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
     uint64_t all = atomic_load(counter_of(websocket, is_of_events));
-    return is_of_events
-               ? websocket->topic_count >= EVENT_TOPICS_MAX || all >= EVENT_TOPICS_ALL_MAX
-               : websocket->subscription_count >= SUBSCRIPTIONS_MAX || all >= SUBSCRIPTIONS_ALL_MAX;
+    if (is_of_events)
+        return is_full(websocket->topic_count, EVENT_TOPICS_MAX, "a connection", "topics",
+                       problem) ||
+               is_full(all, EVENT_TOPICS_ALL_MAX, "a node", "subscriptions of topics", problem);
+    return is_full(websocket->subscription_count, SUBSCRIPTIONS_MAX, "a connection",
+                   "subscriptions", problem) ||
+           is_full(all, SUBSCRIPTIONS_ALL_MAX, "a node", "subscriptions", problem);
 }
 
 static uint32_t *own_count(struct websocket *websocket, bool is_of_events)
@@ -42,22 +58,36 @@ static uint32_t *own_count(struct websocket *websocket, bool is_of_events)
 
 /* --- views ------------------------------------------------------------------------------------ */
 
+/* Whether the view of a replaced subscription (NULL: none) ends with it. */
+static bool ends_view(const struct subscription *replaced)
+{
+    return replaced && replaced->view->filter &&
+           LIST_FIRST(&replaced->view->subscriptions) == replaced &&
+           !LIST_NEXT(replaced, view_link);
+}
+
 /* Whether the filter of the view may be added; `is_new`: no other subscription has it yet. */
 static bool has_place_for_filter(const struct websocket *websocket, const struct topic *topic,
-                                 const struct subscription *replaced, bool is_new)
+                                 const struct subscription *replaced, bool is_new,
+                                 char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
     const bool adds = !replaced || !replaced->view->filter;
-    if (adds && websocket->filtered_count >= FILTERED_SUBSCRIPTIONS_MAX)
+    const uint64_t ending = ends_view(replaced);
+    if (adds && is_full(websocket->filtered_count, FILTERED_SUBSCRIPTIONS_MAX, "a connection",
+                        "subscriptions with a filter", problem))
         return false;
-    return !is_new || (topic->filtered_count < FILTERS_PER_SERVICE_MAX &&
-                       atomic_load(&websocket->push->counters.filters) < FILTERS_ALL_MAX);
+    return !is_new || !(is_full(topic->filtered_count - ending, FILTERS_PER_SERVICE_MAX,
+                                "a service", "different filters", problem) ||
+                        is_full(atomic_load(&websocket->push->counters.filters) - ending,
+                                FILTERS_ALL_MAX, "a node", "different filters", problem));
 }
 
 /* Returns the view of a filter for a subscription that replaces another one (NULL: none). NULL: no
  * memory, or at a limit. */
 static struct topic_view *get_view(struct websocket *websocket, struct topic *topic,
                                    const struct instance_filter *filter,
-                                   const struct subscription *replaced)
+                                   const struct subscription *replaced,
+                                   char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
     struct push_counters *counters = &websocket->push->counters;
     char buffer[FILTER_KEY_BYTES_MAX];
@@ -65,7 +95,7 @@ static struct topic_view *get_view(struct websocket *websocket, struct topic *to
         return &topic->plain;
     struct slice key = {buffer, instance_filter_key(filter, buffer)};
     struct filtered_view *filtered = topic_find_view(topic, key);
-    if (!has_place_for_filter(websocket, topic, replaced, !filtered)) {
+    if (!has_place_for_filter(websocket, topic, replaced, !filtered, problem)) {
         push_count(&counters->filters_refused, 1);
         return NULL;
     }
@@ -109,9 +139,9 @@ static void leave_view(struct subscription *subscription)
 /* --- adding ----------------------------------------------------------------------------------- */
 
 static struct subscription *create(struct websocket *websocket, struct topic *topic,
-                                   bool is_of_events)
+                                   bool is_of_events, char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
-    if (is_at_limit(websocket, is_of_events))
+    if (is_at_limit(websocket, is_of_events, problem))
         return NULL;
     struct subscription *subscription = malloc(sizeof(*subscription));
     if (!subscription)
@@ -125,35 +155,39 @@ static struct subscription *create(struct websocket *websocket, struct topic *to
 }
 
 struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
-                                      enum push_form form, const struct instance_filter *filter)
+                                      enum push_form form, const struct instance_filter *filter,
+                                      char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
+    snprintf(problem, SUBSCRIPTION_PROBLEM_BYTES, "out of memory");
     struct topic *topic = topics_get(&websocket->push->topics, service_id);
     if (!topic)
         return NULL;
     struct subscription *subscription = subscription_find(websocket, topic);
-    struct topic_view *view = get_view(websocket, topic, filter, subscription);
+    struct topic_view *view = get_view(websocket, topic, filter, subscription, problem);
     if (!view)
         return NULL;
     struct topic_view *left = subscription ? subscription->view : view;
     if (subscription)
         leave_view(subscription);
     else
-        subscription = create(websocket, topic, false);
+        subscription = create(websocket, topic, false, problem);
     if (subscription)
         enter_view(subscription, view, form);
     release_view(websocket->push, topic, left);
     return subscription;
 }
 
-struct subscription *subscription_add_events(struct websocket *websocket, struct slice name)
+struct subscription *subscription_add_events(struct websocket *websocket, struct slice name,
+                                             char problem[SUBSCRIPTION_PROBLEM_BYTES])
 {
+    snprintf(problem, SUBSCRIPTION_PROBLEM_BYTES, "out of memory");
     struct topic *topic = topics_get(&websocket->push->event_topics, name);
     if (!topic)
         return NULL;
     struct subscription *subscription = subscription_find(websocket, topic);
     if (subscription)
         return subscription;
-    subscription = create(websocket, topic, true);
+    subscription = create(websocket, topic, true, problem);
     if (subscription)
         enter_view(subscription, &topic->plain, FORM_NATIVE);
     return subscription;

@@ -130,12 +130,17 @@ void subscription_set_state(struct subscription *subscription, enum subscription
 
 /* --- subscriptions.c -------------------------------------------------------------------------- */
 
+enum { SUBSCRIPTION_PROBLEM_BYTES = 96 };
+
 /* Adds a subscription, or changes the form and the filter of an existing one. A filter of NULL, or
- * that selects every instance: all instances. NULL: no memory, or at a limit. */
+ * that selects every instance: all instances. NULL: no memory, or at a limit, which *problem then
+ * names. */
 struct subscription *subscription_add(struct websocket *websocket, struct slice service_id,
-                                      enum push_form form, const struct instance_filter *filter);
+                                      enum push_form form, const struct instance_filter *filter,
+                                      char problem[SUBSCRIPTION_PROBLEM_BYTES]);
 /* The same for a topic of events. */
-struct subscription *subscription_add_events(struct websocket *websocket, struct slice topic);
+struct subscription *subscription_add_events(struct websocket *websocket, struct slice topic,
+                                             char problem[SUBSCRIPTION_PROBLEM_BYTES]);
 /* Makes all subscriptions to services lag. */
 void subscriptions_lag(struct websocket *websocket);
 /* Returns the subscription to a topic, or NULL. */

@@ -272,7 +272,8 @@ static void filters_beyond_the_limit_are_refused(void **state)
     websocket_client_send_json(&one_more, SUBSCRIBE, "shop", "{'zone':'a'}");
     struct http_response *response = websocket_client_next(&one_more);
     check_json(response, "type", "'error'");
-    assert_non_null(strstr(check_text(response, "message"), "a service 64 different filters"));
+    assert_non_null(
+        strstr(check_text(response, "message"), "a service may have 64 different filters"));
     assert_int_equal(call_metric(http, "artemis_subscription_filters"), FILTERS_PER_SERVICE_MAX);
     assert_int_equal(call_metric(http, "artemis_subscription_filters_refused_total"), 1);
     subscribe(&one_more, "{'zone':'z0'}", ""); /* the filter of another */

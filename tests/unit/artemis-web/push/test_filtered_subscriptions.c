@@ -449,9 +449,11 @@ static void filters_beyond_those_of_a_service_are_refused(void **state)
         snprintf(filter, sizeof(filter), "{'zone':'z%d'}", i);
         subscribe(&clients[i], "s", filter, "");
     }
-    check_refused(&client, "s", ZONE_A, "a service 64 different filters");
+    check_refused(&client, "s", ZONE_A,
+                  "filter: cannot subscribe: a service may have 64 different filters");
     assert_int_equal(push->counters.filters_refused, 1);
-    subscribe(&client, "s", "{'zone':'z7'}", ""); /* another has it already */
+    subscribe(&clients[9], "s", "{'zone':'other'}", ""); /* the only one with its filter */
+    subscribe(&client, "s", "{'zone':'z7'}", "");        /* another has it already */
     subscribe(&client, "t", ZONE_A, "");
     websocket_client_close(&clients[0]);
     push_fixture_run(push);
@@ -468,7 +470,7 @@ static void filters_beyond_those_of_a_connection_are_refused(void **state)
         snprintf(name, sizeof(name), "s%d", i);
         subscribe(&client, name, ZONE_A, "");
     }
-    check_refused(&client, "s", ZONE_A, "a connection may have 100 with a filter");
+    check_refused(&client, "s", ZONE_A, "a connection may have 100 subscriptions with a filter");
     assert_int_equal(push->counters.filters_refused, 1);
     subscribe(&client, "s0", "{'zone':'b'}", ""); /* replaces one */
     subscribe(&client, "s", "{}", "");            /* is no filter */
@@ -482,7 +484,7 @@ static void filters_beyond_those_of_the_node_are_refused(void **state)
 {
     (void)state;
     atomic_store(&push->counters.filters, FILTERS_ALL_MAX);
-    check_refused(&client, "s", ZONE_A, "a node 10000");
+    check_refused(&client, "s", ZONE_A, "a node may have 10000 different filters");
     assert_null(topics_find(&push->topics, SLICE("s")));
     atomic_store(&push->counters.filters, 0);
     subscribe(&client, "s", ZONE_A, "");
