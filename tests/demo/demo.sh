@@ -45,11 +45,15 @@ need() {
     echo "demo: $1 is missing; install $2" >&2
     exit 77
 }
-# until_true WHAT COMMAND...: repeats the command until it succeeds, then prints WHAT.
+# until_true WHAT COMMAND...: repeats the command until it succeeds, then prints WHAT. Fails when a program
+# has ended.
 until_true() {
-    local what=$1 deadline=$((SECONDS + wait_secs))
+    local what=$1 deadline=$((SECONDS + wait_secs)) name
     shift
     until "$@" >/dev/null 2>&1; do
+        for name in "${!pids[@]}"; do
+            kill -0 "${pids[$name]}" 2>/dev/null || fail "$name has ended: $what"
+        done
         [ "$SECONDS" -lt "$deadline" ] || fail "not within $wait_secs s: $what"
         sleep 0.05
     done

@@ -9,7 +9,6 @@
  */
 #include "tests/support/client/calls.h"
 #include "tests/support/client/prometheus.h"
-#include "tests/support/parallel.h"
 #include "tests/support/wait.h"
 
 #include <signal.h>
@@ -344,5 +343,5 @@ int main(void)
         TEST(guard_release_of_unknown_service_is_refused),
         TEST_WITH(stopped_node_gives_its_leases_the_time_back, start_with_long_leases),
     };
-    return PARALLEL_RUN(tests);
+    return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
 }

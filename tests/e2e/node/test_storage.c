@@ -324,7 +324,8 @@ static void a_cluster_that_lost_its_power_serves_everything(void **state)
         cluster_wait_ready(&cluster, node);
     call_register_many(cluster.http[0], "s", INSTANCES);
     cluster_wait_count(&cluster, "s", INSTANCES);
-    usleep(1000000);
+    for (int node = 0; node < 3; node++)
+        call_wait_metric(cluster.http[node], "artemis_storage_unstored", 0);
     for (int node = 0; node < 3; node++)
         cluster_kill_node(&cluster, node);
     for (int node = 0; node < 3; node++)
@@ -356,7 +357,7 @@ static void a_node_that_was_away_drops_what_its_peer_evicted(void **state)
     call_register(cluster.http[0], "s", "gone");
     call_register(cluster.http[0], "s", "i0");
     cluster_wait_count(&cluster, "s", 2);
-    usleep(500000);
+    call_wait_metric(cluster.http[1], "artemis_storage_unstored", 0);
     cluster_kill_node(&cluster, 1);
     int64_t until_ms = wait_now_ms() + 4500;
     while (wait_now_ms() < until_ms || call_count(cluster.http[0], "s") != 1) {
