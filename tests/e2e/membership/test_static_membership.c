@@ -91,7 +91,7 @@ static void peer_that_leaves_gets_nothing_more_and_then_what_it_lacks(void **sta
     server_process_suspend(&nodes[2].process);
     call_register(nodes[1].http, "queued", "i0");
     assert_true(wait_until(has_backlog, NULL, wait_deadline_ms()));
-    set_peers(1, NO_PEERS); /* its outbox goes with it */
+    set_peers(1, NO_PEERS);                /* its outbox goes with it */
     member_node_wait_peers(&nodes[1], ""); /* the replication thread shows it */
     struct http_response *response = http_get(nodes[1].http, "/api/status/cluster");
     check_json(response, "membership.members", "0");
