@@ -36,7 +36,7 @@ struct servers {
         enum server_use use;
         unsigned failures; /* in a row */
         uint64_t not_before_ms;
-    } each[SERVERS_MAX];
+    } each[SERVER_NUMBERS_MAX];
 };
 
 /* True: use server *which now. False: no server is usable before *at_ms. */

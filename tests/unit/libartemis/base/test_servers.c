@@ -154,11 +154,31 @@ static void server_that_is_gone_is_not_chosen(void **state)
     assert_chosen(&servers, 1000, 3);
 }
 
+static void server_with_the_highest_number_is_chosen(void **state)
+{
+    (void)state;
+    struct {
+        struct servers servers;
+        char after[sizeof(struct servers)];
+    } guarded = {.servers = three()};
+    struct servers *servers = &guarded.servers;
+    const size_t last = SERVER_NUMBERS_MAX - 1;
+    for (size_t i = 0; i < SERVER_NUMBERS_MAX; i++)
+        servers_set_use(servers, i, i == last ? SERVER_NODE : SERVER_GONE);
+    assert_int_equal(servers->count, SERVER_NUMBERS_MAX);
+    assert_chosen(servers, 1000, last);
+    servers_failed(servers, last, 1000, 0, 0);
+    assert_true(servers->each[last].not_before_ms > 1000);
+    for (size_t i = 0; i < sizeof guarded.after; i++)
+        assert_int_equal(guarded.after[i], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(next_server_is_a_node_then_an_option_then_one_that_failed),
         cmocka_unit_test(server_that_is_gone_is_not_chosen),
+        cmocka_unit_test(server_with_the_highest_number_is_chosen),
         cmocka_unit_test(current_server_stays_while_it_responds),
         cmocka_unit_test(failed_server_is_replaced_and_does_not_return_by_itself),
         cmocka_unit_test(first_usable_server_is_next_when_all_failed),
