@@ -58,15 +58,16 @@ enum error callback_queue_add_event(struct callback_queue *queue,
                                     struct shared_instance *instance)
 {
     size_t size = strlen(event->message) + 1;
-    struct queued_callback *item = calloc(1, sizeof *item + size);
+    size_t server_size = strlen(event->server) + 1;
+    struct queued_callback *item = calloc(1, sizeof *item + size + server_size);
     if (!item)
         return ERR_NO_MEMORY;
     item->kind = CALLBACK_REGISTRATION;
     item->state = event->state;
     item->now = instance;
-    item->server = event->server;
     snprintf(item->reason, sizeof item->reason, "%s", event->reason);
     memcpy(item->text, event->message, size);
+    item->server = memcpy(item->text + size, event->server, server_size);
     add(queue, item);
     return ERR_NONE;
 }

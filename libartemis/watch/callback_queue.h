@@ -55,12 +55,12 @@ struct queued_callback {
     int64_t time_ms;
     enum artemis_log_level level;
     enum artemis_registration_state state;
-    const char *server;                        /* of an event: borrowed */
+    const char *server;                        /* of an event: in `text` */
     struct artemis_subscription *subscription; /* of an event of a topic: a reference */
     struct shared_event *topic_event;          /* a reference; NULL: events were lost */
     uint64_t lost;                             /* their number; 0: unknown */
     char reason[WIRE_WORD_MAX];
-    char text[]; /* the line of the log, or the message of an event */
+    char text[]; /* the line of the log, or the message of an event and its server */
 };
 
 TAILQ_HEAD(callback_list, queued_callback);
@@ -82,8 +82,7 @@ MUST_USE enum error callback_queue_add_change(struct callback_queue *queue,
 void callback_queue_add_log(struct callback_queue *queue, enum artemis_log_level level,
                             const char *line);
 
-/* Takes over the reference to the instance; borrows `server` until the callback is freed.
- * ERR_NO_MEMORY. */
+/* Takes over the reference to the instance. ERR_NO_MEMORY. */
 MUST_USE enum error callback_queue_add_event(struct callback_queue *queue,
                                              const struct artemis_registration_event *event,
                                              struct shared_instance *instance);
