@@ -30,14 +30,12 @@ static struct event_topic *create(struct topic_sync *sync, const char *name)
     snprintf(topic->name, sizeof topic->name, "%s", name);
     LIST_INIT(&topic->subscriptions);
     LIST_INSERT_HEAD(&sync->topics, topic, link);
-    sync->count++;
     return topic;
 }
 
-static void remove_topic(struct topic_sync *sync, struct event_topic *topic)
+static void remove_topic(struct event_topic *topic)
 {
     LIST_REMOVE(topic, link);
-    sync->count--;
     event_order_free(&topic->order);
     free(topic);
 }
@@ -59,7 +57,7 @@ void topic_sync_free(struct topic_sync *sync)
             end(subscription);
             subscription_unref(subscription); /* the caller's: it ends with its client */
         }
-        remove_topic(sync, topic);
+        remove_topic(topic);
     }
 }
 
@@ -74,7 +72,8 @@ static void refuse(struct event_topic *topic, uint64_t retry_ms, const char *rea
 enum error topic_sync_add(struct topic_sync *sync, struct artemis_subscription *subscription)
 {
     struct event_topic *topic = find(sync, subscription->name);
-    if (!topic && sync->count == TOPICS_MAX)
+    bool is_another = !topic || LIST_EMPTY(&topic->subscriptions);
+    if (is_another && sync->count == TOPICS_MAX)
         return ERR_TOO_MANY_ITEMS;
     if (!topic)
         topic = create(sync, subscription->name);
@@ -86,6 +85,7 @@ enum error topic_sync_add(struct topic_sync *sync, struct artemis_subscription *
     if (sync->polls)
         refuse(topic, 0, no_websocket);
     LIST_INSERT_HEAD(&topic->subscriptions, subscription, link);
+    sync->count += is_another;
     subscription->topic = topic;
     subscription->is_active = topic->phase == TOPIC_ACTIVE;
     subscription->refs++;
@@ -96,9 +96,11 @@ void topic_sync_remove(struct topic_sync *sync, struct artemis_subscription *sub
 {
     struct event_topic *topic = subscription->topic;
     end(subscription);
-    bool is_unused = LIST_EMPTY(&topic->subscriptions) && topic->phase == TOPIC_UNSUBSCRIBED;
-    if (is_unused)
-        remove_topic(sync, topic);
+    if (!LIST_EMPTY(&topic->subscriptions))
+        return;
+    sync->count--;
+    if (topic->phase == TOPIC_UNSUBSCRIBED && !topic->is_late)
+        remove_topic(topic);
 }
 
 /* --- connection ------------------------------------------------------------------------------- */
@@ -125,8 +127,9 @@ void topic_sync_disconnected(struct topic_sync *sync)
         topic->phase = TOPIC_UNSUBSCRIBED;
         topic->due_ms = 0;
         topic->refused = false;
+        topic->is_late = false;
         if (LIST_EMPTY(&topic->subscriptions))
-            remove_topic(sync, topic);
+            remove_topic(topic);
     }
 }
 
@@ -145,11 +148,13 @@ static bool report_loss(const struct topic_sync *sync, struct artemis_subscripti
     return true;
 }
 
+/* `count` 0: an unknown number. */
 static void lose(const struct topic_sync *sync, struct event_topic *topic, uint64_t count)
 {
     struct artemis_subscription *subscription;
     LIST_FOREACH (subscription, &topic->subscriptions, link) {
         subscription->lost += count;
+        subscription->is_interrupted |= count == 0;
         (void)report_loss(sync, subscription); /* without memory topic_sync_next repeats it */
     }
 }
@@ -168,23 +173,33 @@ static bool report_losses(const struct topic_sync *sync)
 
 /* --- next message ----------------------------------------------------------------------------- */
 
-/* True: *message is due for this topic, which may be freed. */
-static bool next_message(struct topic_sync *sync, struct event_topic *topic, uint64_t now_ms,
-                         struct text *message)
+/* Before subscriptions: the server may be at its limit. */
+static bool next_unsubscription(struct topic_sync *sync, struct text *message)
 {
-    if (LIST_EMPTY(&topic->subscriptions)) {
+    struct event_topic *topic;
+    LIST_FOREACH (topic, &sync->topics, link) {
+        if (!LIST_EMPTY(&topic->subscriptions))
+            continue;
         wire_write_topic(message, topic->name, false);
-        remove_topic(sync, topic);
+        remove_topic(topic);
         return true;
     }
+    return false;
+}
+
+/* True: *message is due for this topic. */
+static bool next_subscription(struct event_topic *topic, uint64_t now_ms, struct text *message)
+{
     if (topic->due_ms > now_ms || topic->phase == TOPIC_ACTIVE)
         return false;
     if (topic->phase == TOPIC_SUBSCRIBING) {
         refuse(topic, now_ms + TOPIC_RETRY_MS, "the server does not confirm the subscription");
+        topic->is_late = true;
         return false;
     }
     wire_write_topic(message, topic->name, true);
     topic->phase = TOPIC_SUBSCRIBING;
+    topic->is_late = false;
     topic->due_ms = now_ms + TOPIC_CONFIRM_TIMEOUT_MS;
     return true;
 }
@@ -192,14 +207,15 @@ static bool next_message(struct topic_sync *sync, struct event_topic *topic, uin
 bool topic_sync_next(struct topic_sync *sync, uint64_t now_ms, struct text *message,
                      uint64_t *at_ms)
 {
-    struct event_topic *next;
+    struct event_topic *topic;
     *message = (struct text){0};
     *at_ms = report_losses(sync) ? UINT64_MAX : now_ms + TOPIC_NO_MEMORY_MS;
     if (!sync->connected)
         return false;
-    for (struct event_topic *topic = LIST_FIRST(&sync->topics); topic; topic = next) {
-        next = LIST_NEXT(topic, link);
-        if (next_message(sync, topic, now_ms, message))
+    if (next_unsubscription(sync, message))
+        return true;
+    LIST_FOREACH (topic, &sync->topics, link) {
+        if (next_subscription(topic, now_ms, message))
             return true;
         if (topic->phase != TOPIC_ACTIVE && topic->due_ms < *at_ms)
             *at_ms = topic->due_ms;
@@ -213,6 +229,8 @@ static void on_confirmed(const struct topic_sync *sync, struct event_topic *topi
 {
     struct artemis_subscription *subscription;
     topic->phase = TOPIC_ACTIVE;
+    topic->refused = false;
+    topic->is_late = false;
     LIST_FOREACH (subscription, &topic->subscriptions, link) {
         subscription->is_interrupted |= subscription->is_active;
         subscription->is_active = true;
@@ -260,7 +278,7 @@ void topic_sync_push(struct topic_sync *sync, const struct push_message *message
         return;
     bool is_subscribing = topic->phase == TOPIC_SUBSCRIBING;
     bool is_active = topic->phase == TOPIC_ACTIVE;
-    if (message->type == PUSH_SUBSCRIBED_TOPIC && is_subscribing)
+    if (message->type == PUSH_SUBSCRIBED_TOPIC && (is_subscribing || topic->is_late))
         on_confirmed(sync, topic);
     if (message->type == PUSH_ERROR && is_subscribing)
         on_error(topic, message, now_ms);

@@ -13,7 +13,7 @@
  * have arrived needs 74 KiB for that.
  *
  * A topic that the server refuses is repeated after TOPIC_RETRY_MS, and so is one that it does not
- * confirm.
+ * confirm in time, unless it confirms that one later.
  *
  * Pure; one thread at a time. `now_ms` is on the monotonic clock.
  */
@@ -44,13 +44,14 @@ struct event_topic {
     enum topic_phase phase;
     uint64_t due_ms;
     bool refused; /* by the server of the current connection, for this reason */
+    bool is_late; /* refused because it was not confirmed in time; it may be confirmed still */
     char reason[WIRE_MESSAGE_MAX];
     struct event_order order; /* of what has arrived */
 };
 
 struct topic_sync {
     LIST_HEAD(, event_topic) topics;
-    size_t count;
+    size_t count;                     /* topics that have subscriptions */
     struct callback_queue *callbacks; /* borrowed */
     bool connected;                   /* over a WebSocket */
     bool polls;                       /* the server has none */

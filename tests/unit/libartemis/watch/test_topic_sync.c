@@ -244,6 +244,25 @@ static void topics_have_a_limit(void **state)
     subscription_unref(refused);
 }
 
+/* The server has the limit, too. */
+static void topic_that_has_ended_does_not_count(void **state)
+{
+    struct fixture *fixture = *state;
+    struct artemis_subscription *last = begin(fixture);
+    char name[16];
+    for (int i = 1; i < TOPICS_MAX; i++) {
+        snprintf(name, sizeof name, "t%d", i);
+        subscribe(fixture, name);
+    }
+    unsubscribe(fixture, last);
+    subscribe(fixture, "more");
+    struct artemis_subscription *refused = new_subscription("t"); /* its end is not sent yet */
+    assert_int_equal(topic_sync_add(&fixture->sync, refused), ERR_TOO_MANY_ITEMS);
+    subscription_unref(refused);
+    assert_sends(fixture, UNSUBSCRIBE("t"), 0);
+    assert_sends(fixture, SUBSCRIBE("more"), 0);
+}
+
 /* --- losses ----------------------------------------------------------------------------------- */
 
 static void loss_is_reported_before_the_next_event(void **state)
@@ -255,6 +274,22 @@ static void loss_is_reported_before_the_next_event(void **state)
                      ERR_NONE);
     receive_event(fixture, "t", "n1", 7);
     assert_callbacks(fixture, "t n1/1, t lost 5, t n1/7");
+}
+
+static void loss_without_a_number_is_reported_as_unknown(void **state)
+{
+    static const char *const losses[] = {
+        "{\"type\":\"events_lost\",\"topic\":\"t\"}",
+        "{\"type\":\"events_lost\",\"topic\":\"t\",\"count\":0}",
+        "{\"type\":\"events_lost\",\"topic\":\"t\",\"count\":-3}",
+        "{\"type\":\"events_lost\",\"topic\":\"t\",\"count\":\"5\"}",
+    };
+    struct fixture *fixture = *state;
+    begin(fixture);
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        assert_int_equal(receive(fixture, losses[i]), ERR_NONE);
+        assert_callbacks(fixture, "t lost 0");
+    }
 }
 
 static void new_subscription_has_lost_nothing_in_an_interruption(void **state)
@@ -347,6 +382,45 @@ static void topic_that_is_not_confirmed_is_refused(void **state)
     assert_true(subscription->topic->refused);
     topic_sync_disconnected(&fixture->sync);
     assert_false(subscription->topic->refused);
+    confirm(fixture, "t"); /* of a connection that has ended */
+    assert_false(subscription->is_active);
+}
+
+/* Connects, and subscribes to a topic that the server does not confirm in time. */
+static struct artemis_subscription *begin_late(struct fixture *fixture)
+{
+    struct artemis_subscription *subscription = subscribe(fixture, "t");
+    topic_sync_connected(&fixture->sync, false);
+    assert_sends(fixture, SUBSCRIBE("t"), 0);
+    fixture->now_ms += TOPIC_CONFIRM_TIMEOUT_MS;
+    assert_sends(fixture, NULL, fixture->now_ms + TOPIC_RETRY_MS);
+    assert_true(subscription->topic->refused);
+    return subscription;
+}
+
+static void topic_that_is_confirmed_late_is_active(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct artemis_subscription *subscription = begin_late(fixture);
+    confirm(fixture, "t");
+    assert_true(subscription->is_active);
+    assert_false(subscription->topic->refused);
+    receive_event(fixture, "t", "n1", 1);
+    assert_callbacks(fixture, "t n1/1");
+    assert_sends(fixture, NULL, UINT64_MAX);
+}
+
+/* The server may have executed the subscription. */
+static void topic_that_may_be_confirmed_late_is_unsubscribed(void **state)
+{
+    struct fixture *fixture = *state;
+    unsubscribe(fixture, begin_late(fixture));
+    assert_sends(fixture, UNSUBSCRIBE("t"), 0);
+    assert_sends(fixture, NULL, UINT64_MAX);
+    struct artemis_subscription *again = subscribe(fixture, "t");
+    confirm(fixture, "t"); /* of the subscription that has ended */
+    assert_false(again->is_active);
+    assert_sends(fixture, SUBSCRIBE("t"), 0);
 }
 
 static void limited_topic_is_repeated_soon(void **state)
@@ -466,12 +540,16 @@ int main(void)
         TEST(queued_event_outlives_its_subscription),
         TEST(subscription_without_a_connection_needs_no_message_to_end),
         TEST(topics_have_a_limit),
+        TEST(topic_that_has_ended_does_not_count),
         TEST(loss_is_reported_before_the_next_event),
+        TEST(loss_without_a_number_is_reported_as_unknown),
         TEST(new_subscription_has_lost_nothing_in_an_interruption),
         TEST(invalid_event_counts_as_lost),
         TEST(payload_over_the_limit_counts_as_lost),
         TEST(refused_topic_is_repeated_later),
         TEST(topic_that_is_not_confirmed_is_refused),
+        TEST(topic_that_is_confirmed_late_is_active),
+        TEST(topic_that_may_be_confirmed_late_is_unsubscribed),
         TEST(limited_topic_is_repeated_soon),
         TEST(server_without_websocket_refuses_all),
         TEST(add_survives_each_failed_allocation),
