@@ -174,8 +174,10 @@ struct artemis_options {
     const char *cert;
     const char *key;
 
-    /* Interval between requests for the nodes of the cluster; 0: 10,000. They are also requested
-     * whenever the client begins to use another server. */
+    /* Interval between requests for the nodes of the cluster; 0: 10,000; -1: they are never
+     * requested, and the client uses the servers given above alone. They are also requested when
+     * the client begins to use another server. The client sends `authorization` to every node that
+     * a server names; if that server has https://, only to nodes with https://. */
     int nodes_ms;
 
     const void *reserved[1];

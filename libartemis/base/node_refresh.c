@@ -5,11 +5,18 @@ enum { RETRY_MS = 1000 };
 
 void node_refresh_on_response(struct node_refresh *refresh, size_t server)
 {
-    if (refresh->has_server && refresh->server == server)
+    refresh->is_silent = false;
+    if (refresh->interval_ms == NODES_NEVER || (refresh->has_server && refresh->server == server))
         return;
     refresh->has_server = true;
     refresh->server = server;
     refresh->due_ms = 0;
+}
+
+void node_refresh_on_publication(struct node_refresh *refresh, size_t server)
+{
+    if (!refresh->has_server || refresh->is_silent)
+        node_refresh_on_response(refresh, server);
 }
 
 bool node_refresh_begin(struct node_refresh *refresh, uint64_t now_ms, size_t *server,
@@ -28,6 +35,8 @@ void node_refresh_end(struct node_refresh *refresh, bool has_response, uint64_t 
 {
     bool is_short = !has_response && refresh->interval_ms > RETRY_MS;
     refresh->is_asking = false;
-    if (refresh->asked == refresh->server)
-        refresh->due_ms = now_ms + (is_short ? RETRY_MS : refresh->interval_ms);
+    if (refresh->asked != refresh->server)
+        return;
+    refresh->is_silent = !has_response;
+    refresh->due_ms = now_ms + (is_short ? RETRY_MS : refresh->interval_ms);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libartemis/base/settings.h"
 
+#include "libartemis/base/node_refresh.h"
 #include "libartemis/base/problem.h"
 #include "libartemis/base/url.h"
 
@@ -67,13 +68,23 @@ static enum artemis_error read_urls(struct settings *settings, const char *list,
 
 /* --- other options ---------------------------------------------------------------------------  */
 
-static enum artemis_error read_duration(uint64_t *to, int given, int fallback, const char *name,
+struct duration {
+    uint64_t *to;
+    int given, fallback;
+    const char *name;
+    int lowest; /* -1 means never: NODES_NEVER */
+};
+
+static enum artemis_error read_duration(const struct duration *duration,
                                         struct artemis_problem *problem)
 {
-    if (given < 0 || given > DURATION_MAX_MS)
-        return problem_set(problem, ARTEMIS_INVALID, "options.%s: must be 0 to %d, is %d", name,
-                           DURATION_MAX_MS, given);
-    *to = (uint64_t)(given > 0 ? given : fallback);
+    int given = duration->given;
+    if (given < duration->lowest || given > DURATION_MAX_MS)
+        return problem_set(problem, ARTEMIS_INVALID, "options.%s: must be %d to %d, is %d",
+                           duration->name, duration->lowest, DURATION_MAX_MS, given);
+    *duration->to = (uint64_t)(given > 0 ? given : duration->fallback);
+    if (given < 0)
+        *duration->to = NODES_NEVER;
     return ARTEMIS_OK;
 }
 
@@ -81,21 +92,16 @@ static enum artemis_error read_durations(struct settings *settings,
                                          const struct artemis_options *options,
                                          struct artemis_problem *problem)
 {
-    const struct {
-        uint64_t *to;
-        int given, fallback;
-        const char *name;
-    } durations[] = {
-        {&settings->heartbeat_ms, options->heartbeat_ms, 10000, "heartbeat_ms"},
-        {&settings->attempt_timeout_ms, options->attempt_timeout_ms, 3000, "attempt_timeout_ms"},
-        {&settings->ping_ms, options->ping_ms, 10000, "ping_ms"},
-        {&settings->poll_ms, options->poll_ms, 5000, "poll_ms"},
-        {&settings->nodes_ms, options->nodes_ms, 10000, "nodes_ms"},
+    const struct duration durations[] = {
+        {&settings->heartbeat_ms, options->heartbeat_ms, 10000, "heartbeat_ms", 0},
+        {&settings->attempt_timeout_ms, options->attempt_timeout_ms, 3000, "attempt_timeout_ms", 0},
+        {&settings->ping_ms, options->ping_ms, 10000, "ping_ms", 0},
+        {&settings->poll_ms, options->poll_ms, 5000, "poll_ms", 0},
+        {&settings->nodes_ms, options->nodes_ms, 10000, "nodes_ms", -1},
     };
     enum artemis_error error = ARTEMIS_OK;
     for (size_t i = 0; i < sizeof durations / sizeof *durations && !error; i++)
-        error = read_duration(durations[i].to, durations[i].given, durations[i].fallback,
-                              durations[i].name, problem);
+        error = read_duration(&durations[i], problem);
     return error;
 }
 

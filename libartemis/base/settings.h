@@ -22,7 +22,7 @@ struct settings {
     uint64_t attempt_timeout_ms;
     uint64_t ping_ms;
     uint64_t poll_ms;
-    uint64_t nodes_ms;
+    uint64_t nodes_ms;         /* or NODES_NEVER */
     size_t response_bytes_max; /* decoded */
     bool stay_registered;
     artemis_log_fn *log; /* NULL: no log */

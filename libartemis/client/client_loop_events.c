@@ -91,6 +91,8 @@ void loop_apply_publication(struct artemis_client *client, struct http_call *cal
                        client_clock_random());
     else
         servers_succeeded(&client->shared.event_servers, call->server);
+    if (context->readable)
+        node_refresh_on_publication(&client->shared.refresh, call->server);
     if (result == PUBLICATION_RETRYABLE)
         publications_retry(publications, cause);
     else if (result == PUBLICATION_UNCERTAIN)

@@ -72,6 +72,33 @@ static void request_without_a_response_is_repeated_after_a_second(void **state)
     assert_due(&refresh, 2100, 2400);
 }
 
+static void server_of_a_publication_is_asked_if_no_other_responds(void **state)
+{
+    (void)state;
+    struct node_refresh refresh = {.interval_ms = 5000};
+    node_refresh_on_publication(&refresh, 2);
+    assert_asked(&refresh, 1000, 2);
+    node_refresh_end(&refresh, true, 1100);
+    node_refresh_on_publication(&refresh, 3); /* the other one responds */
+    assert_asked(&refresh, 6100, 2);
+    node_refresh_end(&refresh, false, 6200);
+    node_refresh_on_publication(&refresh, 3);
+    assert_asked(&refresh, 6200, 3);
+    node_refresh_end(&refresh, false, 6300);
+    node_refresh_on_response(&refresh, 3); /* to a heartbeat */
+    node_refresh_on_publication(&refresh, 4);
+    assert_asked(&refresh, 7300, 3);
+}
+
+static void no_server_is_asked_when_nodes_are_not_wanted(void **state)
+{
+    (void)state;
+    struct node_refresh refresh = {.interval_ms = NODES_NEVER};
+    node_refresh_on_response(&refresh, 0);
+    node_refresh_on_publication(&refresh, 1);
+    assert_due(&refresh, 1000, UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +106,8 @@ int main(void)
         cmocka_unit_test(same_server_is_asked_once_in_an_interval),
         cmocka_unit_test(other_server_is_asked_at_once),
         cmocka_unit_test(request_without_a_response_is_repeated_after_a_second),
+        cmocka_unit_test(server_of_a_publication_is_asked_if_no_other_responds),
+        cmocka_unit_test(no_server_is_asked_when_nodes_are_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

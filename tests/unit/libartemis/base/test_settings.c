@@ -4,6 +4,8 @@
  */
 #include "libartemis/base/settings.h"
 
+#include "libartemis/base/node_refresh.h"
+
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
 
@@ -105,7 +107,8 @@ static void options_out_of_range_are_refused(void **state)
         {{.attempt_timeout_ms = 86400001}, "options.attempt_timeout_ms"},
         {{.ping_ms = -5}, "options.ping_ms"},
         {{.poll_ms = -5}, "options.poll_ms"},
-        {{.nodes_ms = -5}, "options.nodes_ms"},
+        {{.nodes_ms = -2}, "options.nodes_ms: must be -1 to 86400000, is -2"},
+        {{.nodes_ms = 86400001}, "options.nodes_ms"},
         {{.max_response_mb = 4097}, "options.max_response_mb: must be 0 to 4096, is 4097"},
         {{.max_response_mb = -1}, "options.max_response_mb"},
         {{.region_id = ""}, "options.region_id"},
@@ -118,6 +121,22 @@ static void options_out_of_range_are_refused(void **state)
         struct artemis_options options = rows[i].options;
         options.servers = "http://a";
         assert_refused(&options, rows[i].part);
+    }
+}
+
+static void nodes_are_requested_by_default_and_can_be_switched_off(void **state)
+{
+    static const struct {
+        int given;
+        uint64_t expected;
+    } rows[] = {{0, 10000}, {1, 1}, {86400000, 86400000}, {-1, NODES_NEVER}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct settings settings;
+        const struct artemis_options options = {.servers = "http://a", .nodes_ms = rows[i].given};
+        assert_int_equal(settings_read(&settings, &options, NULL), ARTEMIS_OK);
+        assert_true(settings.nodes_ms == rows[i].expected);
+        settings_free(&settings);
     }
 }
 
@@ -150,6 +169,7 @@ int main(void)
         cmocka_unit_test(server_urls_are_read_with_and_without_a_path),
         cmocka_unit_test(invalid_server_urls_are_refused),
         cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(nodes_are_requested_by_default_and_can_be_switched_off),
         cmocka_unit_test(out_of_memory_leaves_settings_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
