@@ -399,8 +399,8 @@ ARTEMIS_API void artemis_unwatch(struct artemis_watch *watch);
 /* --- events ----------------------------------------------------------------------------------- */
 
 /* An event has a topic, a name of 1 to 128 characters of a-z, 0-9, '.', '_' and '-', and a payload,
- * which is JSON. A server sends it to all who are subscribed to the topic, at every node of its
- * cluster, and keeps nothing: who is not connected does not get it. */
+ * which is JSON. A server sends it to all subscribers of the topic at every node of its cluster,
+ * and keeps nothing. A client that is not connected does not get it. */
 
 /* Identifies an event: a node numbers the events that it publishes. */
 struct artemis_published {
@@ -417,7 +417,8 @@ struct artemis_published {
  * An event is published at most once. It is sent to another server, or again, only if its body was
  * not sent, or a server has answered that it has not published it (such as: over a rate limit).
  * With timeout_ms 0 the call returns ARTEMIS_OK at once, and the client publishes in the
- * background, for attempt_timeout_ms; a failure is in the log.
+ * background, for attempt_timeout_ms, or until the timeout of artemis_close; a failure is in the
+ * log.
  * ARTEMIS_INVALID, ARTEMIS_NO_MEMORY, ARTEMIS_OVER_LIMIT; ARTEMIS_REFUSED: such as, the token does
  * not allow it; ARTEMIS_TIMED_OUT: the event was not published, and will not be. ARTEMIS_UNCERTAIN:
  * it may have been published, or still be. */

@@ -160,6 +160,7 @@ static enum artemis_error finish(struct artemis_client *client, int timeout_ms,
     uint64_t deadline_ms = client_clock_ms() + (uint64_t)timeout_ms;
     if (!client->settings.stay_registered)
         registrations_unregister_all(&client->shared.registrations, UINT64_MAX);
+    publications_keep(&client->shared.publications);
     if (client_wait(client, is_finished, client, deadline_ms))
         return ARTEMIS_OK;
     if (!publications_is_empty(&client->shared.publications))

@@ -9,11 +9,12 @@
 /* Without the lock. The publication stays in flight until the call has ended. */
 static bool may_send(void *context)
 {
-    const struct call_context *call_context = context;
+    struct call_context *call_context = context;
     struct artemis_client *client = call_context->client;
     pthread_mutex_lock(&client->lock);
     bool may = publication_may_send(client->shared.publications.in_flight);
     pthread_mutex_unlock(&client->lock);
+    call_context->withheld = !may;
     return may;
 }
 
@@ -73,6 +74,22 @@ static void fail(struct artemis_client *client, enum artemis_error error, const 
     publications_end(&client->shared.publications, error, cause, NULL);
 }
 
+/* What the attempt says about the server. */
+static void count_attempt(struct artemis_client *client, const struct http_call *call,
+                          enum publication_result result, uint64_t now_ms)
+{
+    const struct call_context *context = call->context;
+    struct servers *servers = &client->shared.event_servers;
+    if (context->withheld)
+        return; /* the caller had left: the server did not get the request */
+    if (result == PUBLICATION_RETRYABLE || result == PUBLICATION_UNCERTAIN)
+        servers_failed(servers, call->server, now_ms, call->retry_after_ms, client_clock_random());
+    else
+        servers_succeeded(servers, call->server);
+    if (context->readable)
+        node_refresh_on_publication(&client->shared.refresh, call->server);
+}
+
 void loop_apply_publication(struct artemis_client *client, struct http_call *call, uint64_t now_ms)
 {
     struct publications *publications = &client->shared.publications;
@@ -86,13 +103,7 @@ void loop_apply_publication(struct artemis_client *client, struct http_call *cal
     enum publication_result result = publication_result_of(publications->in_flight, &response);
     char cause[CLIENT_PROBLEM_MAX];
     loop_set_problem(client, cause, call->server, context->problem);
-    if (result == PUBLICATION_RETRYABLE || result == PUBLICATION_UNCERTAIN)
-        servers_failed(&client->shared.event_servers, call->server, now_ms, call->retry_after_ms,
-                       client_clock_random());
-    else
-        servers_succeeded(&client->shared.event_servers, call->server);
-    if (context->readable)
-        node_refresh_on_publication(&client->shared.refresh, call->server);
+    count_attempt(client, call, result, now_ms);
     if (result == PUBLICATION_RETRYABLE)
         publications_retry(publications, cause);
     else if (result == PUBLICATION_UNCERTAIN)

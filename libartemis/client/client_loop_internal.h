@@ -32,6 +32,7 @@ struct call_context {
     struct wire_instances instances;    /* of a fetch */
     bool unchanged;                     /* of a fetch: 304 */
     struct artemis_published published; /* of a publication */
+    bool withheld;                      /* of a publication: its body must not be sent any more */
     struct node_list *nodes;            /* of a request for the nodes; otherwise NULL */
 };
 

@@ -65,6 +65,8 @@ struct publication *publications_expired(struct publications *publications, uint
                                          uint64_t *at_ms)
 {
     struct publication *publication;
+    if (publications->is_kept)
+        return NULL;
     TAILQ_FOREACH (publication, &publications->waiting, link) {
         if (publication->has_caller)
             continue;
@@ -76,6 +78,11 @@ struct publication *publications_expired(struct publications *publications, uint
             *at_ms = publication->deadline_ms;
     }
     return NULL;
+}
+
+void publications_keep(struct publications *publications)
+{
+    publications->is_kept = true;
 }
 
 bool publications_is_due(const struct publications *publications)

@@ -39,6 +39,7 @@ struct publications {
     TAILQ_HEAD(, publication) waiting;
     struct publication *in_flight;
     size_t count; /* all that have not ended */
+    bool is_kept; /* none expires */
 };
 
 void publications_init(struct publications *publications);
@@ -55,6 +56,9 @@ MUST_USE enum error publications_add(struct publications *publications, const ch
  * with publication_free. NULL: none; *at_ms is the next such deadline, if it is earlier. */
 struct publication *publications_expired(struct publications *publications, uint64_t now_ms,
                                          uint64_t *at_ms);
+/* From now on no publication expires, whatever its deadline: the client is being closed, and the
+ * timeout of artemis_close decides. */
+void publications_keep(struct publications *publications);
 /* True: one waits, and none is in flight. */
 bool publications_is_due(const struct publications *publications);
 /* The first one becomes in flight. One must be due. */

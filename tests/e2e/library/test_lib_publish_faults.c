@@ -10,12 +10,14 @@
 #include "tests/support/servers/fake_server.h"
 #include "tests/support/wait.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { TIMEOUT_MS = 20000, ATTEMPT_MS = 1000 };
@@ -36,12 +38,15 @@ struct behaviour {
     const char *body;
     bool silent; /* it does not answer */
     int good;    /* requests on a connection that succeed before */
+    int busy_ms; /* it is not ready for that time, and publishes all after it */
 };
 
 struct server_pair {
     struct fake_server first, second;
     struct behaviour behaviour;
     atomic_int first_requests, second_requests;
+    atomic_int published;       /* by the first */
+    _Atomic int64_t started_ms; /* its first request */
     struct artemis_client *client;
 };
 
@@ -72,6 +77,14 @@ static bool read_request(int fd, const char *start)
     }
 }
 
+static bool is_busy(struct server_pair *pair)
+{
+    int64_t now_ms = wait_now_ms();
+    if (pair->started_ms == 0)
+        pair->started_ms = now_ms;
+    return now_ms < pair->started_ms + pair->behaviour.busy_ms;
+}
+
 static bool serve_first(int fd, const char *head, void *context)
 {
     struct server_pair *pair = context;
@@ -79,7 +92,8 @@ static bool serve_first(int fd, const char *head, void *context)
     const char *start = head;
     for (int served = 0; read_request(fd, start); served++, start = "") {
         pair->first_requests++;
-        if (served < behaviour->good) {
+        if (served < behaviour->good || (behaviour->busy_ms > 0 && !is_busy(pair))) {
+            pair->published++;
             send_response(fd, 200, BODY_SUCCESS);
             continue;
         }
@@ -121,12 +135,19 @@ static int start(void **state)
     return 0;
 }
 
-static void open_client(struct server_pair *pair, const char *servers)
+static void open_with(struct server_pair *pair, const char *servers, int attempt_timeout_ms)
 {
-    const struct artemis_options options = {.servers = servers, .attempt_timeout_ms = ATTEMPT_MS};
+    const struct artemis_options options = {.servers = servers,
+                                            .attempt_timeout_ms = attempt_timeout_ms,
+                                            .nodes_ms = -1}; /* only publications are counted */
     struct artemis_problem problem = {.text = ""};
     if (artemis_open(&options, &pair->client, &problem))
         fail_msg("%s", problem.text);
+}
+
+static void open_client(struct server_pair *pair, const char *servers)
+{
+    open_with(pair, servers, ATTEMPT_MS);
 }
 
 static void open_for_both(struct server_pair *pair)
@@ -169,8 +190,6 @@ static void closed_connection_is_uncertain(void **state)
     open_for_both(pair);
     check_publish(pair, TIMEOUT_MS, ARTEMIS_UNCERTAIN, "the event may have been published: ");
     check_requests(pair, 1, 0);
-    check_publish(pair, TIMEOUT_MS, ARTEMIS_OK, ""); /* by the next server */
-    check_requests(pair, 1, 1);
 }
 
 /* libcurl would send it again: the connection was used before. */
@@ -197,8 +216,8 @@ static void caller_with_less_time_than_the_server_needs_is_uncertain(void **stat
 {
     struct server_pair *pair = *state;
     pair->behaviour.silent = true;
-    open_for_both(pair);
-    check_publish(pair, ATTEMPT_MS / 2, ARTEMIS_UNCERTAIN, "no server has answered in 500 ms");
+    open_with(pair, pair->first.url, 10000);
+    check_publish(pair, 5000, ARTEMIS_UNCERTAIN, "no server has answered in 5000 ms");
     check_requests(pair, 1, 0);
 }
 
@@ -251,6 +270,85 @@ static void event_that_no_server_takes_times_out(void **state)
     assert_true(atomic_load(&pair->first_requests) >= 1);
 }
 
+/* Listens, and lets no further connection be established until serve_one is called. */
+static void listen_full(int *listener, int *filler, char url[40])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    const struct timeval timeout = {.tv_sec = TIMEOUT_MS / 1000};
+    *listener = socket(AF_INET, SOCK_STREAM, 0);
+    *filler = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(*listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(*listener, 0), 0);
+    assert_int_equal(getsockname(*listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(*filler, (struct sockaddr *)&address, size), 0);
+    setsockopt(*listener, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    snprintf(url, 40, "http://127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+/* Accepts connections until one has a whole request, and responds to that. False: none comes. */
+static bool serve_one(int listener)
+{
+    for (int fd; (fd = accept(listener, NULL, NULL)) >= 0; close(fd))
+        if (read_request(fd, "")) {
+            bool is_sent = send_response(fd, 200, BODY_SUCCESS);
+            close(fd);
+            return is_sent;
+        }
+    return false;
+}
+
+/* The connection is established only after the caller has left. */
+static void caller_that_leaves_is_no_failure_of_the_server(void **state)
+{
+    struct server_pair *pair = *state;
+    char servers[100];
+    char url[40];
+    int listener;
+    int filler;
+    listen_full(&listener, &filler, url);
+    snprintf(servers, sizeof servers, "%s,%s", url, pair->second.url);
+    open_with(pair, servers, 10000);
+    check_publish(pair, 200, ARTEMIS_TIMED_OUT, "not published in 200 ms");
+    check_publish(pair, 0, ARTEMIS_OK, "");
+    close(filler);
+    assert_true(serve_one(listener));
+    check_requests(pair, 0, 0);
+    close(listener);
+}
+
+/* --- close ------------------------------------------------------------------------------------ */
+
+/* The events wait longer than they would if the client stayed open. */
+static void close_publishes_all_that_wait(void **state)
+{
+    struct server_pair *pair = *state;
+    pair->behaviour =
+        (struct behaviour){.status = 503, .body = BODY_NOT_READY, .busy_ms = 2 * ATTEMPT_MS};
+    open_client(pair, pair->first.url);
+    for (int i = 0; i < 100; i++)
+        check_publish(pair, 0, ARTEMIS_OK, "");
+    enum artemis_error error = artemis_close(pair->client, TIMEOUT_MS, NULL);
+    pair->client = NULL;
+    assert_int_equal(error, ARTEMIS_OK);
+    assert_int_equal(atomic_load(&pair->published), 100);
+}
+
+static void close_without_a_server_reports_what_was_not_published(void **state)
+{
+    struct server_pair *pair = *state;
+    struct artemis_problem problem = {.text = ""};
+    char server[40];
+    snprintf(server, sizeof server, "http://127.0.0.1:%u", cluster_choose_port());
+    open_with(pair, server, 100);
+    check_publish(pair, 0, ARTEMIS_OK, "");
+    check_publish(pair, 0, ARTEMIS_OK, "");
+    enum artemis_error error = artemis_close(pair->client, ATTEMPT_MS, &problem);
+    pair->client = NULL;
+    assert_int_equal(error, ARTEMIS_TIMED_OUT);
+    assert_string_equal(problem.text, "2 events were not published in 1000 ms");
+}
+
 /* --- a server without WebSockets -------------------------------------------------------------- */
 
 static void on_event(const struct artemis_event *event, void *context)
@@ -297,6 +395,9 @@ int main(void)
         TEST(server_that_is_not_ready_leaves_it_to_the_next),
         TEST(server_that_cannot_be_reached_leaves_it_to_the_next),
         TEST(event_that_no_server_takes_times_out),
+        TEST(caller_that_leaves_is_no_failure_of_the_server),
+        TEST(close_publishes_all_that_wait),
+        TEST(close_without_a_server_reports_what_was_not_published),
         TEST(server_without_websocket_refuses_topics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

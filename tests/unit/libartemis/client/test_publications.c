@@ -182,6 +182,25 @@ static void publication_without_caller_expires(void **state)
     assert_ptr_equal(next(), caller);
 }
 
+static void kept_publications_do_not_expire(void **state)
+{
+    uint64_t at_ms = 1000;
+    (void)state;
+    struct publication *one = add("a", 100, false);
+    struct publication *two = add("b", 200, false);
+    next();
+    publications_keep(&publications);
+    publications_retry(&publications, "no route"); /* it was in flight */
+    struct publication *three = add("c", 300, false);
+    assert_null(publications_expired(&publications, 999, &at_ms));
+    assert_int_equal(at_ms, 1000);
+    assert_ptr_equal(next(), one);
+    publications_end(&publications, ARTEMIS_OK, "", NULL);
+    assert_ptr_equal(next(), two);
+    publications_end(&publications, ARTEMIS_OK, "", NULL);
+    assert_ptr_equal(next(), three);
+}
+
 static void waiting_events_have_a_limit(void **state)
 {
     struct publication *publication = NULL;
@@ -228,6 +247,7 @@ int main(void)
         TEST(publication_that_was_left_is_not_sent),
         TEST(caller_that_leaves_a_sent_publication_does_not_know),
         TEST(publication_without_caller_expires),
+        TEST(kept_publications_do_not_expire),
         TEST(waiting_events_have_a_limit),
         TEST(add_without_memory_changes_nothing),
     };
