@@ -6,7 +6,7 @@
  * (exponential backoff, or longer if it sent Retry-After), and the next usable server becomes the
  * current one: a node that the cluster names, otherwise a server of the options, otherwise one that
  * has failed since its last success. If no server is usable, the one that becomes usable first is
- * current. Servers are known by number only (server_list.h).
+ * current. Servers are known by number only (node_urls.h).
  *
  * Pure. `now_ms` is on the monotonic clock.
  */

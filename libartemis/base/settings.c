@@ -35,7 +35,7 @@ static enum artemis_error read_url(struct settings *settings, const char *text,
         return problem_set(problem, ARTEMIS_INVALID, "options.servers: %s %s",
                            strchr(text, '@') ? "a URL" : quoted, fault);
     }
-    server_list_add_option(&settings->servers, url, is_loopback);
+    node_urls_add_option(&settings->servers, url, is_loopback);
     return ARTEMIS_OK;
 }
 
@@ -232,7 +232,7 @@ enum artemis_error settings_read(struct settings *settings, const struct artemis
 
 void settings_free(struct settings *settings)
 {
-    server_list_free(&settings->servers);
+    node_urls_free(&settings->servers);
     free(settings->region_id);
     free(settings->zone_id);
     free(settings->authorization);

@@ -8,10 +8,10 @@
 
 #include "libartemis/artemis.h"
 
-#include "libartemis/base/server_list.h"
+#include "libartemis/base/node_urls.h"
 
 struct settings {
-    struct server_list servers;
+    struct node_urls servers;
     char *region_id;
     char *zone_id;
     char *authorization; /* NULL: none */

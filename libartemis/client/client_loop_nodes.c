@@ -52,11 +52,11 @@ static void mark_busy(const struct artemis_client *client, bool is_busy[SERVER_N
 static void use_nodes(struct artemis_client *client, const struct http_call *call)
 {
     const struct call_context *context = call->context;
-    struct server_list *list = &client->settings.servers;
+    struct node_urls *list = &client->settings.servers;
     bool is_busy[SERVER_NUMBERS_MAX] = {false};
     size_t added = 0;
     mark_busy(client, is_busy);
-    if (!server_list_update(list, call->server, &context->nodes->nodes, is_busy, &added))
+    if (!node_urls_update(list, call->server, &context->nodes->nodes, is_busy, &added))
         return;
     for (size_t i = 0; i < list->count; i++) {
         servers_set_use(&client->shared.registry_servers, i, list->each[i].use);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "libartemis/base/server_list.h"
+#include "libartemis/base/node_urls.h"
 #include "libartemis/wire/wire.h"
 
 #define NODE_LIST_PATH "/api/cluster/nodes"

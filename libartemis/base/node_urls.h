@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server_list - the addresses of the servers: those of the options, and those of the nodes that the
+ * node_urls - the addresses of the servers: those of the options, and those of the nodes that the
  * cluster names.
  *
  * A list of nodes is used only if it has the server that sent it, under the URL with which the
@@ -28,7 +28,7 @@ struct server_nodes {
     } items[SERVER_NODES_MAX];
 };
 
-struct server_list {
+struct node_urls {
     size_t count; /* numbers in use or used before */
     size_t option_count;
     struct {
@@ -39,14 +39,14 @@ struct server_list {
 };
 
 /* Takes over the URL. At most SERVERS_MAX, before the first update. */
-void server_list_add_option(struct server_list *list, char *url, bool is_loopback);
+void node_urls_add_option(struct node_urls *list, char *url, bool is_loopback);
 
 /* Adds the named nodes that are up, and keeps those that it has already. Servers that are neither
  * named nor in the options become SERVER_GONE. The number of such a server is given to another by a
  * later update, unless `is_busy` is set for it. A node for which there is no number or no memory is
  * left out. False: the list of nodes is not used, and nothing has changed. *added is the number of
  * nodes that are new. */
-bool server_list_update(struct server_list *list, size_t source, const struct server_nodes *nodes,
-                        const bool is_busy[SERVER_NUMBERS_MAX], size_t *added);
+bool node_urls_update(struct node_urls *list, size_t source, const struct server_nodes *nodes,
+                      const bool is_busy[SERVER_NUMBERS_MAX], size_t *added);
 
-void server_list_free(struct server_list *list);
+void node_urls_free(struct node_urls *list);

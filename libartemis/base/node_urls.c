@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "libartemis/base/server_list.h"
+#include "libartemis/base/node_urls.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-void server_list_add_option(struct server_list *list, char *url, bool is_loopback)
+void node_urls_add_option(struct node_urls *list, char *url, bool is_loopback)
 {
     assert(list->count == list->option_count && list->count < SERVERS_MAX);
     list->each[list->count].url = url;
@@ -14,7 +14,7 @@ void server_list_add_option(struct server_list *list, char *url, bool is_loopbac
 }
 
 /* The number of the server; list->count: there is none. */
-static size_t find(const struct server_list *list, const char *url)
+static size_t find(const struct node_urls *list, const char *url)
 {
     size_t i = 0;
     while (i < list->count &&
@@ -24,7 +24,7 @@ static size_t find(const struct server_list *list, const char *url)
 }
 
 /* A number that no server has; SERVER_NUMBERS_MAX: there is none. */
-static size_t find_free(const struct server_list *list, const bool was_free[SERVER_NUMBERS_MAX])
+static size_t find_free(const struct node_urls *list, const bool was_free[SERVER_NUMBERS_MAX])
 {
     size_t i = list->option_count;
     while (i < SERVER_NUMBERS_MAX &&
@@ -34,7 +34,7 @@ static size_t find_free(const struct server_list *list, const bool was_free[SERV
 }
 
 /* Adds a node that is new. False: there is no number or no memory. */
-static bool add(struct server_list *list, const char *url, bool is_loopback,
+static bool add(struct node_urls *list, const char *url, bool is_loopback,
                 const bool was_free[SERVER_NUMBERS_MAX])
 {
     size_t number = find_free(list, was_free);
@@ -63,7 +63,7 @@ static bool names(const struct server_nodes *nodes, const char *url)
     return i < nodes->count;
 }
 
-static void mark_named(struct server_list *list, const struct server_nodes *nodes)
+static void mark_named(struct node_urls *list, const struct server_nodes *nodes)
 {
     bool is_named[SERVER_NUMBERS_MAX + 1] = {false};
     for (size_t i = 0; i < nodes->count; i++)
@@ -74,8 +74,8 @@ static void mark_named(struct server_list *list, const struct server_nodes *node
     }
 }
 
-bool server_list_update(struct server_list *list, size_t source, const struct server_nodes *nodes,
-                        const bool is_busy[SERVER_NUMBERS_MAX], size_t *added)
+bool node_urls_update(struct node_urls *list, size_t source, const struct server_nodes *nodes,
+                      const bool is_busy[SERVER_NUMBERS_MAX], size_t *added)
 {
     bool was_free[SERVER_NUMBERS_MAX];
     if (!names(nodes, list->each[source].url))
@@ -93,9 +93,9 @@ bool server_list_update(struct server_list *list, size_t source, const struct se
     return true;
 }
 
-void server_list_free(struct server_list *list)
+void node_urls_free(struct node_urls *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->each[i].url);
-    *list = (struct server_list){0};
+    *list = (struct node_urls){0};
 }

@@ -2,7 +2,7 @@
  *
  * Which nodes of a cluster become servers of a client, and which numbers they get.
  */
-#include "libartemis/base/server_list.h"
+#include "libartemis/base/node_urls.h"
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct server_list list;
+static struct node_urls list;
 static bool is_busy[SERVER_NUMBERS_MAX];
 static size_t added;
 
@@ -19,15 +19,15 @@ static int set_up(void **state)
 {
     (void)state;
     memset(is_busy, 0, sizeof is_busy);
-    server_list_add_option(&list, strdup("http://a"), false);
-    server_list_add_option(&list, strdup("http://b"), false);
+    node_urls_add_option(&list, strdup("http://a"), false);
+    node_urls_add_option(&list, strdup("http://b"), false);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    server_list_free(&list);
+    node_urls_free(&list);
     return 0;
 }
 
@@ -50,7 +50,7 @@ static struct server_nodes nodes_of(const char *text)
 static bool update(size_t source, const char *text)
 {
     const struct server_nodes nodes = nodes_of(text);
-    return server_list_update(&list, source, &nodes, is_busy, &added);
+    return node_urls_update(&list, source, &nodes, is_busy, &added);
 }
 
 /* The servers as "+" for a node, "=" for another option and "-" for one that is gone, each with the
@@ -118,7 +118,7 @@ static void node_that_is_down_is_kept_and_not_added(void **state)
 static void server_with_tls_names_none_without(void **state)
 {
     (void)state;
-    server_list_add_option(&list, strdup("https://s"), false);
+    node_urls_add_option(&list, strdup("https://s"), false);
     assert_true(update(2, "https://s https://t http://u"));
     check_servers("=a=b+s+t");
 }
@@ -133,11 +133,11 @@ static void nodes_beyond_the_limit_are_left_out(void **state)
             snprintf(nodes.items[nodes.count].url, SERVER_URL_BYTES, "http://n%d-%zu", round,
                      nodes.count);
         }
-        assert_true(server_list_update(&list, 0, &nodes, is_busy, &added));
+        assert_true(node_urls_update(&list, 0, &nodes, is_busy, &added));
         assert_in_range(list.count, 2 + SERVER_NODES_MAX - 1, SERVER_NUMBERS_MAX);
     }
     /* Those of the second list are gone, and their numbers are free. */
-    assert_true(server_list_update(&list, 0, &nodes, is_busy, &added));
+    assert_true(node_urls_update(&list, 0, &nodes, is_busy, &added));
     size_t used = 0;
     for (size_t i = 0; i < list.count; i++)
         used += list.each[i].use == SERVER_NODE;
