@@ -254,7 +254,7 @@ static void write_endpoint(char text[SETTINGS_BYTES], size_t member)
 {
     snprintf(text, SETTINGS_BYTES,
              "[cluster.etcd]\nendpoints = [\"127.0.0.1:%u\"]\nttl_secs = %u\n",
-             etcd.members[member].port, 2 + (unsigned)member);
+             etcd.members[member].port, 20 + (unsigned)member);
 }
 
 /* A member of etcd is replaced: the key of the node stays, also with another time-to-live. */
