@@ -8,16 +8,16 @@
 static bool read_namespace(struct kubernetes_settings *settings, const char *account_dir)
 {
     char path[KUBERNETES_PATH_BYTES];
+    char name[PROVIDER_HTTP_SECRET_BYTES];
+    char problem[PROVIDER_HTTP_PROBLEM_BYTES];
     snprintf(path, sizeof(path), "%s/namespace", account_dir);
-    FILE *file = fopen(path, "re");
-    size_t size = file ? fread(settings->namespace, 1, KUBERNETES_LABEL_BYTES - 1, file) : 0;
-    if (file)
-        fclose(file);
-    settings->namespace[size] = '\0';
-    size_t valid = strspn(settings->namespace, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    bool is_read = valid > 0 && strspn(settings->namespace + valid, "\r\n") == size - valid;
-    settings->namespace[valid] = '\0';
-    return is_read;
+    if (!provider_http_read_secret(path, name, problem))
+        return false;
+    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    if (name[size] || size >= KUBERNETES_LABEL_BYTES)
+        return false;
+    memcpy(settings->namespace, name, size + 1);
+    return true;
 }
 
 static bool read_service(struct kubernetes_settings *settings, const char *service,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/temp_folder.h"
@@ -90,6 +91,29 @@ static void host_that_is_no_pod_is_refused(void **state)
     assert_non_null(strstr(problem, "KUBERNETES_SERVICE_HOST"));
 }
 
+/* A FIFO would block the thread of the provider, and the shutdown with it. */
+static void namespace_is_read_from_a_regular_file_only(void **state)
+{
+    (void)state;
+    char path[CONFIG_TEXT_BYTES];
+    snprintf(path, sizeof(path), "%s/namespace", folder.path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_non_null(kubernetes_settings_read(&settings, &config));
+}
+
+static void namespace_longer_than_a_label_is_refused(void **state)
+{
+    (void)state;
+    char name[KUBERNETES_LABEL_BYTES + 1];
+    memset(name, 'a', KUBERNETES_LABEL_BYTES);
+    name[KUBERNETES_LABEL_BYTES] = '\0';
+    temp_folder_write(&folder, "namespace", name);
+    assert_non_null(kubernetes_settings_read(&settings, &config));
+    temp_folder_write(&folder, "namespace", name + 1);
+    assert_null(kubernetes_settings_read(&settings, &config));
+    assert_string_equal(settings.namespace, name + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -98,6 +122,8 @@ int main(void)
         TEST(pod_needs_the_service_alone),
         TEST(settings_replace_environment_and_files),
         TEST(host_that_is_no_pod_is_refused),
+        TEST(namespace_is_read_from_a_regular_file_only),
+        TEST(namespace_longer_than_a_label_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
