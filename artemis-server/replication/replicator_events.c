@@ -10,7 +10,7 @@
  * It is not sent to another process of the peer: the earlier one may have delivered it. A peer that
  * is not up gets no events, not even later: what was published meanwhile is dropped. A message that
  * the peer refuses, as an older node does, is dropped too; one that is too large for it is sent in
- * halves. All that is dropped is counted.
+ * halves, and the next ones grow again. All that is dropped is counted.
  */
 #include "artemis-server/replication/replicator_internal.h"
 
@@ -192,6 +192,14 @@ static void send_again(struct peer *peer, struct message *message, size_t count)
     message->events = (struct event_batch){0};
 }
 
+/* The peer has taken a message with so many events. The limit grows by one with each message that
+ * had it: one event that is too large by itself must not slow down all later ones. */
+static void raise_limit(struct peer *peer, size_t count)
+{
+    if (peer->events_max && count >= peer->events_max)
+        peer->events_max = count + 1 < EVENTS_PER_MESSAGE_MAX ? count + 1 : 0;
+}
+
 /* The events of the message are done with. */
 static void send_rest(struct peer *peer, struct message *message)
 {
@@ -216,6 +224,7 @@ void events_on_result(struct peer *peer, struct message *message, enum send_resu
     }
     if (result == SEND_DELIVERED) {
         peer->view.events_delivered += count;
+        raise_limit(peer, count);
         send_rest(peer, message);
         return;
     }

@@ -87,7 +87,8 @@ struct peer {
     bool blocks_due;                 /* the lists may differ since the last exchange */
     uint64_t events_next;            /* position of the next event in the ring */
     struct event_batch events_retry; /* sent before it; the message failed */
-    size_t events_max;               /* per message; halved after SEND_TOO_LARGE; 0: no limit */
+    size_t events_max;               /* per message; halved after SEND_TOO_LARGE, raised by
+                                      * each full message that is delivered; 0: no limit */
     uint64_t events_due_ms;          /* after a refused message: when the next one is sent */
     /* Changes and renewals that the peer has not acknowledged; see replicator_view. */
     struct {

@@ -181,9 +181,7 @@ static void a_message_that_is_too_large_is_sent_in_halves(void **state)
     check_events(expect(0, MESSAGE_EVENTS), 2, 2);
     assert_int_equal(view_of(0).events_waiting, 1);
     finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
-    check_events(expect(0, MESSAGE_EVENTS), 4, 2);
-    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
-    check_events(expect(0, MESSAGE_EVENTS), 6, 1);
+    check_events(expect(0, MESSAGE_EVENTS), 4, 3); /* one more than the peer has taken */
     finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
     check_events(expect(0, MESSAGE_EVENTS), 7, 1);
     finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
@@ -208,6 +206,50 @@ static void an_event_that_is_too_large_is_dropped_alone(void **state)
     check_events(expect(0, MESSAGE_EVENTS), 3, 1);
     finish(0, MESSAGE_EVENTS, SEND_UNREACHABLE); /* the peer is down, and what waits is dropped */
     assert_int_equal(dropped(0, EVENT_DROP_PEER_DOWN), 1);
+}
+
+/* One event that is too large by itself is no reason to send all later ones one by one. */
+static void the_limit_of_a_message_grows_again(void **state)
+{
+    (void)state;
+    join_up(0);
+    publish(1);
+    expect(0, MESSAGE_EVENTS);
+    publish(2);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    check_events(expect(0, MESSAGE_EVENTS), 2, 2);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE); /* the first one is dropped */
+    pass_ms(REFUSED_PAUSE_MS);
+    for (size_t max = 1; max < EVENTS_PER_MESSAGE_MAX; max++) {
+        assert_int_equal(expect(0, MESSAGE_EVENTS)->events.count, max);
+        publish(EVENTS_PER_MESSAGE_MAX + 1);
+        finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    }
+    for (int i = 0; i < 2; i++) { /* no limit of the peer any more */
+        assert_int_equal(expect(0, MESSAGE_EVENTS)->events.count, EVENTS_PER_MESSAGE_MAX);
+        finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    }
+}
+
+static void a_message_that_is_not_full_leaves_the_limit(void **state)
+{
+    (void)state;
+    join_up(0);
+    publish(1);
+    expect(0, MESSAGE_EVENTS);
+    publish(4);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    finish(0, MESSAGE_EVENTS, SEND_TOO_LARGE);
+    for (int i = 0; i < 2; i++) { /* 2 events, and 2 of at most 3 */
+        assert_int_equal(expect(0, MESSAGE_EVENTS)->events.count, 2);
+        finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    }
+    publish(1);
+    expect(0, MESSAGE_EVENTS);
+    publish(5);
+    finish(0, MESSAGE_EVENTS, SEND_DELIVERED);
+    assert_int_equal(expect(0, MESSAGE_EVENTS)->events.count, 3);
 }
 
 /* What waits behind the half that is in flight is counted too. */
@@ -335,6 +377,8 @@ int main(void)
         TEST(refused_events_are_dropped),
         TEST(a_message_that_is_too_large_is_sent_in_halves),
         TEST(an_event_that_is_too_large_is_dropped_alone),
+        TEST(the_limit_of_a_message_grows_again),
+        TEST(a_message_that_is_not_full_leaves_the_limit),
         TEST(halves_of_a_peer_that_goes_down_are_dropped),
         TEST(a_legacy_peer_gets_no_events),
         TEST(a_slow_peer_loses_the_oldest_events),
