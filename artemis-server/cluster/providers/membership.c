@@ -24,7 +24,17 @@ static void find_blocked(const struct membership *membership, const struct membe
             out->items[out->count++] = members->items[i];
 }
 
-/* Merges the lists and publishes the topology. The lock is held. */
+static bool has_all_lists(const struct membership *membership)
+{
+    for (size_t i = 0; i < membership->count; i++)
+        if (!membership->parts[i].status.has_published)
+            return false;
+    return true;
+}
+
+/* Merges the lists and publishes the topology. The lock is held. An empty list is no topology
+ * before all providers have published theirs: the members may be in the one that is missing, and
+ * the node would be ready without the data of the cluster. */
 static void publish(struct membership *membership, const char *reason)
 {
     struct member_list topology = {0};
@@ -37,6 +47,9 @@ static void publish(struct membership *membership, const char *reason)
                   LOG_NUMBER("limit", MEMBERS_MAX), LOG_NUMBER("left_out", left_out));
     membership->left_out = left_out;
     find_blocked(membership, &topology, &blocked);
+    membership->has_topology |= topology.count > 0 || has_all_lists(membership);
+    if (!membership->has_topology)
+        return;
     cluster_update(membership->cluster, &topology, &blocked, reason);
 }
 

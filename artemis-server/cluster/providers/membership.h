@@ -47,7 +47,8 @@ struct membership {
     pthread_cond_t on_first; /* a provider has published or failed */
     size_t count;
     struct membership_part parts[PROVIDERS_MAX];
-    size_t left_out; /* members beyond MEMBERS_MAX */
+    size_t left_out;   /* members beyond MEMBERS_MAX */
+    bool has_topology; /* one has been published; an empty one only with the lists of all */
 };
 
 /* The providers that cluster.provider names. */

@@ -215,6 +215,44 @@ static void lists_of_all_providers_are_merged(void **state)
                   "updated [a:1] +[] -[c:1] ![]\n");
 }
 
+/* Otherwise the node would be ready without the data of the members that only the second knows. */
+static void empty_list_is_no_topology_before_all_are_published(void **state)
+{
+    (void)state;
+    assert_int_equal(start_two(), ERR_NONE);
+    events.text[0] = '\0';
+    publish(first, "");
+    membership_on_blocks(&membership, "a test");
+    publish(first, "");
+    expect_events("");
+    publish(second, "a:1");
+    publish(second, "");
+    expect_events("updated [a:1] +[a:1] -[] ![]\nupdated [] +[] -[a:1] ![]\n");
+    membership_stop(&membership);
+    membership_free(&membership);
+    (void)close_cluster(NULL);
+    (void)open_cluster(NULL);
+    assert_int_equal(start_two(), ERR_NONE);
+    events.text[0] = '\0';
+    publish(first, "");
+    expect_events("");
+    publish(second, ""); /* now it is known that there are none */
+    expect_events("updated [] +[] -[] ![]\n");
+}
+
+/* A node with cluster.peers = [] and another provider, such as dns, that fails at the start. */
+static void static_without_peers_waits_for_the_list_of_another(void **state)
+{
+    (void)state;
+    static const struct provider_kind *const kinds[] = {&provider_static, &second_kind};
+    membership_init_with(&membership, kinds, 2, &config, NULL);
+    assert_int_equal(membership_start(&membership, &events.cluster), ERR_NONE);
+    membership_reload(&membership);
+    expect_events("provider-failed: second: nothing is known yet\nstartup\n");
+    publish(second, "a:1");
+    expect_events("updated [a:1] +[a:1] -[] ![]\n");
+}
+
 static void failing_provider_keeps_its_last_list(void **state)
 {
     (void)state;
@@ -277,6 +315,8 @@ int main(void)
         TEST(provider_that_cannot_start_stops_the_others),
         TEST(restarted_provider_does_not_publish_the_same_topology_again),
         TEST(lists_of_all_providers_are_merged),
+        TEST(empty_list_is_no_topology_before_all_are_published),
+        TEST(static_without_peers_waits_for_the_list_of_another),
         TEST(failing_provider_keeps_its_last_list),
         TEST(members_beyond_the_limit_are_left_out),
     };
