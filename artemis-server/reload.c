@@ -198,9 +198,10 @@ static enum error copy_settings(const struct reload *reload, struct config *conf
     return error;
 }
 
-/* The rules about listeners hold for `loaded` as a whole, which comes into force at the next start.
- * They must hold for the new tokens and peers beside the listeners of today, too: otherwise a
- * reload that replaces tokens by something else would open a listener until then. */
+/* The rules hold for `loaded` as a whole, which comes into force at the next start. They must hold
+ * for what is reloadable beside the other settings of today, too: otherwise a reload that replaces
+ * tokens by something else would open a listener until then, and one with a shorter lease would end
+ * leases at the peers before their renewals are sent. */
 static enum error check_in_force(const struct config *config, const struct config *loaded,
                                  struct config_problem *problem)
 {
@@ -208,7 +209,10 @@ static enum error check_in_force(const struct config *config, const struct confi
     next.auth.tokens = loaded->auth.tokens;
     next.cluster.peers = loaded->cluster.peers;
     next.cluster.seeds = loaded->cluster.seeds;
-    return config_listeners_check(&next, problem);
+    enum error error = config_copy(&next, loaded, config_find("lease.ttl_secs"));
+    if (!error)
+        error = config_batches_check(&next, problem);
+    return error ? error : config_listeners_check(&next, problem);
 }
 
 static enum error check(struct engine *engine, const struct config *config,

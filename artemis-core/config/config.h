@@ -267,6 +267,12 @@ MUST_USE enum error config_set_text(struct config *config, const char *key, cons
  * checks the rules that concern more than one setting. Fails like config_set. */
 MUST_USE enum error config_validate(struct config *config, struct config_problem *problem);
 
+/* The rule of config_validate about the batches of a cluster: a renewal must reach a peer long
+ * before the lease ends there, also if the one before it was lost. A reload checks it again,
+ * because lease.ttl_secs is reloadable and the intervals are not. Fails like config_set. */
+MUST_USE enum error config_batches_check(const struct config *config,
+                                         struct config_problem *problem);
+
 /* The sockets on which a node can listen. */
 enum config_listener {
     CONFIG_LISTENER_PLAIN, /* server.listen_addr: clients */

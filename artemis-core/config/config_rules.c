@@ -84,9 +84,7 @@ static enum error check_batch(const struct config *config, const char *key, uint
         config_source_of(config, key));
 }
 
-/* A renewal must reach a peer long before the lease ends there, also if the one before it was
- * lost. */
-static enum error check_batches(const struct config *config, struct config_problem *problem)
+enum error config_batches_check(const struct config *config, struct config_problem *problem)
 {
     if (!config->cluster.enabled)
         return ERR_NONE;
@@ -336,7 +334,7 @@ enum error config_validate(struct config *config, struct config_problem *problem
     if (!error)
         error = check_tombstones(config, problem);
     if (!error)
-        error = check_batches(config, problem);
+        error = config_batches_check(config, problem);
     if (!error)
         error = check_cluster_token(config, problem);
     if (!error)

@@ -140,6 +140,25 @@ static void lease_and_guard_values_take_effect(void **state)
                                     NULL});
 }
 
+/* The intervals of today stay until the next start, and with them the shortest lease. */
+static void lease_too_short_for_the_intervals_in_force_is_refused(void **state)
+{
+    (void)state;
+    start("[cluster]\nenabled = true\n[replication]\nbatch_interval_ms = 5000\n"
+          "[lease]\nttl_secs = 30\n");
+    reload("[cluster]\nenabled = true\n[replication]\nbatch_interval_ms = 100\n"
+           "[lease]\nttl_secs = 29\n",
+           "artemis_reloads_failed_total");
+    check_setting("\"lease.ttl_secs\":{\"value\":30");
+    reload("[cluster]\nenabled = true\n[replication]\nbatch_interval_ms = 100\n"
+           "[lease]\nttl_secs = 31\n",
+           "artemis_reloads_total");
+    check_setting("\"lease.ttl_secs\":{\"value\":31");
+    check_log((const char *const[]){"replication.batch_interval_ms: must be at most a sixth of "
+                                    "lease.ttl_secs, 29 (",
+                                    "), is 5000 (", NULL});
+}
+
 static void invalid_files_change_nothing(void **state)
 {
     (void)state;
@@ -324,6 +343,7 @@ int main(void)
         cmocka_unit_test_teardown(reload_opens_no_listener, stop),
         cmocka_unit_test_teardown(other_settings_wait_for_a_restart, stop),
         cmocka_unit_test_teardown(lease_and_guard_values_take_effect, stop),
+        cmocka_unit_test_teardown(lease_too_short_for_the_intervals_in_force_is_refused, stop),
         cmocka_unit_test_teardown(invalid_files_change_nothing, stop),
         cmocka_unit_test_teardown(reloads_under_load_lose_no_request, stop),
         cmocka_unit_test_teardown(peers_are_added_and_removed, stop),
