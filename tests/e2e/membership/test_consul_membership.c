@@ -294,6 +294,25 @@ static void token_is_read_for_each_request_and_never_shown(void **state)
     assert_false(consul_agent_has(&agent, "artemis-node1"));
 }
 
+/* Without a token Consul does not say that its rules hide the instances. */
+static void empty_list_without_a_token_keeps_the_nodes(void **state)
+{
+    (void)state;
+    start_agent(false);
+    start_two_nodes(start_node);
+    consul_agent_set_token(&agent, "", false); /* the anonymous token may not read any more */
+    wait_failing(&nodes[1], "the list is empty, although this node is registered");
+    wait_failing(&nodes[2], "the list is empty, although this node is registered");
+    unsigned before = json_api_count(&agent.http, &agent.queries);
+    json_api_wait_above(&agent.http, &agent.queries, before + 3);
+    member_node_wait_mesh(nodes);
+    consul_agent_set_token(&agent, "", true);
+    member_node_wait_provider(&nodes[1], "up");
+    member_node_wait_provider(&nodes[2], "up");
+    expect_no_departure(&nodes[1]);
+    expect_no_departure(&nodes[2]);
+}
+
 static void tls_is_supported_for_the_agent_and_between_nodes(void **state)
 {
     (void)state;
@@ -342,6 +361,7 @@ int main(void)
         TEST(responses_that_are_not_valid_are_named_and_change_nothing),
         TEST(instance_without_a_valid_address_is_left_out),
         TEST(token_is_read_for_each_request_and_never_shown),
+        TEST(empty_list_without_a_token_keeps_the_nodes),
         TEST(tls_is_supported_for_the_agent_and_between_nodes),
         TEST(static_members_are_merged_with_those_of_consul),
     };

@@ -231,6 +231,7 @@ static void on_instance(void *context, const struct consul_instance *instance)
 {
     struct consul_plan *plan = context;
     bool has_own_id = strcmp(instance->id, plan->id) == 0;
+    plan->is_empty = false;
     if (has_own_id && strcmp(instance->url, plan->peer_url) == 0) {
         plan->has_own = true;
         return;
@@ -242,16 +243,24 @@ static void on_instance(void *context, const struct consul_instance *instance)
         snprintf(plan->invalid, sizeof(plan->invalid), "%.160s", instance->id);
 }
 
-/* Whether the list was read: then the nodes that it lacks are removed, or get their time. */
-static bool read_list(struct consul_plan *plan, struct slice body, bool is_anew, uint64_t now_ms)
+/* Returns why the list is of no use; NULL: it was read. Then the nodes that it lacks are removed,
+ * or get their time. */
+static const char *read_list(struct consul_plan *plan, struct slice body, bool is_anew,
+                             uint64_t now_ms)
 {
     for (size_t i = 0; i < plan->count; i++)
         plan->nodes[i].is_seen = false;
     plan->left_out = 0;
     plan->invalid[0] = '\0';
     plan->has_own = plan->has_double = false;
+    plan->is_empty = true;
     if (!consul_read_instances(body, on_instance, plan))
-        return false;
+        return "the response is not a valid list of instances";
+    if (plan->is_empty && plan->is_updated && plan->count > 0) {
+        plan->registration.due_ms = lower(plan->registration.due_ms, now_ms); /* or it is lost */
+        return "the list is empty, although this node is registered; the ACL rules may lack "
+               "service:read";
+    }
     for (size_t i = plan->count; i-- > 0;) {
         struct consul_node *node = &plan->nodes[i];
         if (!node->is_seen && !is_anew && !node->keep_until_ms)
@@ -262,7 +271,7 @@ static bool read_list(struct consul_plan *plan, struct slice body, bool is_anew,
     if (!plan->has_list)
         plan->changed = "the instances in Consul";
     plan->has_list = true;
-    return true;
+    return NULL;
 }
 
 static void note_own(struct consul_plan *plan, uint64_t now_ms)
@@ -326,9 +335,7 @@ static const char *read_response(struct consul_plan *plan, const struct consul_l
     bool has_gone_back = index < plan->index;
     bool is_anew = plan->index == 0 || has_gone_back;
     plan->index = has_gone_back ? 0 : index; /* before a removal may reset it */
-    if (!read_list(plan, list->body, is_anew, now_ms))
-        return "the response is not a valid list of instances";
-    return NULL;
+    return read_list(plan, list->body, is_anew, now_ms);
 }
 
 void consul_plan_on_list(struct consul_plan *plan, const struct consul_list *list, uint64_t random,

@@ -11,6 +11,8 @@
  * A node that is missing in the response of a blocking query is removed at once. One that is
  * missing when the list is read anew, at the start, after a failure or when the index has gone
  * back, stays for the time-to-live: a Consul that has lost its data must not empty the topology.
+ * Nor must rules that hide all instances: where this node should be in the list itself, an empty
+ * one is a failure.
  *
  * Pure. Times are monotonic milliseconds. Not thread-safe.
  */
@@ -67,6 +69,7 @@ struct consul_plan {
     size_t left_out;                       /* beyond MEMBERS_MAX in the last list */
     char invalid[CONSUL_WARNING_BYTES];    /* an instance without a valid address; "": none */
     bool has_list;                         /* a list has been read */
+    bool is_empty;            /* the last response has no instance, not even this node */
     bool has_own, has_double; /* this node, and another with its id, are in the last list */
     uint64_t own_until_ms;    /* when its absence becomes a warning; 0: it is there */
     bool is_missing;          /* that time has passed */

@@ -212,7 +212,7 @@ static enum MHD_Result respond_health(struct consul_agent *agent, struct MHD_Con
     agent->index += agent->changes_with_each_query;
     if (asked && strtoull(asked, NULL, 10) > 0)
         block(agent, connection, strtoull(asked, NULL, 10));
-    if (agent->may_read)
+    if (agent->may_read || !agent->token[0]) /* nor does Consul say so without a token */
         headers[2] = NULL;
     if (agent->list) {
         headers[1] = agent->list_index;

@@ -7,8 +7,8 @@
  * A check without an update becomes critical when its time is over; registering a service again
  * keeps the state of its check. The index grows with each change. A query blocks while the index is
  * not above its own, up to a sixteenth longer than it says. With a token, requests without it are
- * refused, and one that may not read gets an empty list. DeregisterCriticalServiceAfter is checked,
- * but has no effect.
+ * refused. One that may not read gets an empty list, which says so only with a token.
+ * DeregisterCriticalServiceAfter is checked, but has no effect.
  *
  * Any thread may call; every error fails the test.
  */
