@@ -280,6 +280,29 @@ static void reloaded_endpoints_keep_the_node_registered(void **state)
     member_node_wait_mesh(nodes);
 }
 
+/* The new endpoint does not respond, so that the key has its old lease when the node leaves. */
+static void lease_that_is_not_revoked_after_a_reload_is_logged(void **state)
+{
+    (void)state;
+    NEED_ETCD();
+    static const char unused[] = "[cluster.etcd]\nendpoints = [\"127.0.0.1:1\"]\nttl_secs = 21\n";
+    char text[SETTINGS_BYTES];
+    temp_folder_make(&folder);
+    start_etcd(1);
+    write_endpoint(text, 0);
+    start_node_of_file(1, text);
+    start_node(2);
+    member_node_wait_mesh(nodes);
+    member_node_reload(&nodes[1], &folder, "artemis.toml", unused);
+    member_node_wait_provider(&nodes[1], "failing");
+    http_free(nodes[1].http);
+    nodes[1].http = NULL;
+    char *log = server_process_stop_and_read_log(&nodes[1].process);
+    if (!strstr(log, "this node was not unregistered in etcd; its lease ends reason="))
+        fail_msg("the log is: %s", log);
+    free(log);
+}
+
 /* --- TLS and users ---------------------------------------------------------------------------- */
 
 static void tls_with_certificates_of_clients_is_supported(void **state)
@@ -370,6 +393,7 @@ int main(void)
         TEST(another_member_is_used_where_one_is_killed),
         TEST(even_number_of_members_is_a_warning),
         TEST(reloaded_endpoints_keep_the_node_registered),
+        TEST(lease_that_is_not_revoked_after_a_reload_is_logged),
         TEST(tls_with_certificates_of_clients_is_supported),
         TEST(name_of_members_is_verified),
         TEST(user_is_read_from_a_file_at_each_login),

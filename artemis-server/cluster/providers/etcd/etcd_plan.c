@@ -129,17 +129,22 @@ static void write_grant(const struct etcd_plan *plan, struct json_writer *w)
 }
 
 /* The lease as a text: as a number it might exceed 53 bits. */
-static void write_lease(const struct etcd_plan *plan, const char *name, struct json_writer *w)
+static void write_lease(uint64_t lease, const char *name, struct json_writer *w)
 {
     char number[24];
-    snprintf(number, sizeof(number), "%" PRIu64, plan->lease);
+    snprintf(number, sizeof(number), "%" PRIu64, lease);
     jw_verbatim_name(w, slice_of(name));
     jw_string(w, number);
 }
 
 static void write_lease_id(const struct etcd_plan *plan, struct json_writer *w)
 {
-    write_lease(plan, "ID", w);
+    write_lease(plan->lease, "ID", w);
+}
+
+static void write_revoked_id(const struct etcd_plan *plan, struct json_writer *w)
+{
+    write_lease(plan->lease ? plan->lease : plan->old_lease, "ID", w);
 }
 
 static void write_put(const struct etcd_plan *plan, struct json_writer *w)
@@ -156,7 +161,7 @@ static void write_put(const struct etcd_plan *plan, struct json_writer *w)
     jw_close(&v, '}');
     write_bytes(w, "key", (struct slice){key.data, key.size});
     write_bytes(w, "value", (struct slice){value.data, value.size});
-    write_lease(plan, "lease", w);
+    write_lease(plan->lease, "lease", w);
     w->out->failed |= key.failed || value.failed;
     text_free(&key);
     text_free(&value);
@@ -179,7 +184,7 @@ static const struct {
     [ETCD_GRANT] = {"/v3/lease/grant", write_grant},
     [ETCD_PUT] = {"/v3/kv/put", write_put},
     [ETCD_VOTERS] = {"/v3/cluster/member/list", write_voters},
-    [ETCD_REVOKE] = {"/v3/lease/revoke", write_lease_id},
+    [ETCD_REVOKE] = {"/v3/lease/revoke", write_revoked_id},
 };
 
 bool etcd_plan_write(const struct etcd_plan *plan, enum etcd_step step, struct text *url,
@@ -335,9 +340,21 @@ void etcd_plan_set_settings(struct etcd_plan *plan, const struct config *setting
     plan->is_calling = false;
     plan->retry_ms = now_ms;
     begin_anew(plan);
-    if (ttl_ms != plan->ttl_ms)
+    if (ttl_ms != plan->ttl_ms) {
+        plan->old_lease = plan->old_lease ? plan->old_lease : plan->lease;
         lose_lease(plan);
+    }
     plan->ttl_ms = ttl_ms;
+}
+
+static void on_revoked(struct etcd_plan *plan)
+{
+    *(plan->lease ? &plan->lease : &plan->old_lease) = 0;
+}
+
+bool etcd_plan_has_lease(const struct etcd_plan *plan)
+{
+    return plan->lease || plan->old_lease;
 }
 
 /* The nodes of before that the response lacks stay for a time-to-live. */
@@ -388,14 +405,17 @@ static bool read_response(struct etcd_plan *plan, enum etcd_step step, struct sl
     case ETCD_PUT:
         plan->is_registered = true;
         plan->own_key_lease = plan->lease;
+        plan->old_lease = 0;
         return true;
     case ETCD_VOTERS:
         plan->voters_ms = now_ms + VOTERS_INTERVAL_MS;
         if (!etcd_read_voters(body, &plan->voters))
             plan->voters = 0; /* for the warning alone, which is no reason to read all again */
         return true;
-    case ETCD_WATCH:
     case ETCD_REVOKE:
+        on_revoked(plan);
+        return true;
+    case ETCD_WATCH:
     case ETCD_NO_STEP:
         break;
     }
@@ -469,6 +489,10 @@ static bool is_expected(struct etcd_plan *plan, enum etcd_step step, long status
 {
     if (step == ETCD_PUT && status == HTTP_NOT_FOUND) {
         lose_lease(plan);
+        return true;
+    }
+    if (step == ETCD_REVOKE && status == HTTP_NOT_FOUND) {
+        on_revoked(plan); /* it has ended by itself */
         return true;
     }
     if (step == ETCD_VOTERS && status > 0) {

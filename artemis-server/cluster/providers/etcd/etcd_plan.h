@@ -29,7 +29,7 @@ enum etcd_step {
     ETCD_GRANT,
     ETCD_PUT,
     ETCD_VOTERS,
-    ETCD_REVOKE, /* deletes the key too; only at the end */
+    ETCD_REVOKE, /* of a lease, with the key; only at the end, while etcd_plan_has_lease */
     ETCD_NO_STEP,
 };
 
@@ -56,6 +56,7 @@ struct etcd_plan {
     uint64_t watch_until_ms;      /* when it must have been confirmed */
     uint64_t revision;            /* of the last reading */
     uint64_t lease;               /* 0: none */
+    uint64_t old_lease; /* of another time-to-live: the key of this node may have it; 0: none */
     uint64_t ttl_ms, renew_ms;
     bool is_registered;
     uint64_t own_key_lease; /* that the key of this node has in etcd; 0: there is no key */
@@ -111,6 +112,8 @@ void etcd_plan_on_failure(struct etcd_plan *plan, enum etcd_step step, long stat
 void etcd_plan_expire(struct etcd_plan *plan, uint64_t now_ms);
 /* Writes the list if it has changed, and what has changed it. */
 bool etcd_plan_take_list(struct etcd_plan *plan, struct member_list *out, const char **reason);
+/* Whether the key of this node may have a lease that is not revoked yet. */
+bool etcd_plan_has_lease(const struct etcd_plan *plan);
 /* Whether this node is registered and has a list that is followed. */
 bool etcd_plan_is_well(const struct etcd_plan *plan);
 /* Whether all endpoints have failed since the plan was well. */

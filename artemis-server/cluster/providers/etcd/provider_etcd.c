@@ -209,25 +209,33 @@ static void run_once(struct etcd *etcd)
     provider_http_run(etcd->http, due_ms > now ? due_ms - now : 0);
 }
 
+static void revoke(struct etcd *etcd, uint64_t end_ms)
+{
+    char problem[PROVIDER_HTTP_PROBLEM_BYTES];
+    etcd->step = ETCD_REVOKE;
+    etcd_plan_on_start(&etcd->plan, ETCD_REVOKE, now_ms());
+    etcd->call = start_request(etcd, ETCD_REVOKE, problem);
+    if (!etcd->call)
+        etcd_plan_on_failure(&etcd->plan, ETCD_REVOKE, 0, (struct slice){NULL, 0}, problem,
+                             now_ms());
+    for (uint64_t now; etcd->call && (now = now_ms()) < end_ms;)
+        provider_http_run(etcd->http, end_ms - now);
+}
+
 /* Deletes the key of this node. */
 static void leave(struct etcd *etcd)
 {
-    char problem[PROVIDER_HTTP_PROBLEM_BYTES];
+    struct etcd_plan *plan = &etcd->plan;
     uint64_t end_ms = now_ms() + REVOKE_TIMEOUT_MS;
     provider_http_cancel(etcd->http, etcd->watch);
     provider_http_cancel(etcd->http, etcd->call);
     etcd->call = NULL;
-    if (!etcd->plan.lease)
-        return;
-    etcd->plan.problem[0] = '\0';
-    etcd->step = ETCD_REVOKE;
-    etcd_plan_on_start(&etcd->plan, ETCD_REVOKE, now_ms());
-    etcd->call = start_request(etcd, ETCD_REVOKE, problem);
-    while (etcd->call && now_ms() < end_ms)
-        provider_http_run(etcd->http, end_ms - now_ms());
-    if (etcd->call || etcd->plan.problem[0])
+    plan->problem[0] = '\0';
+    while (etcd_plan_has_lease(plan) && !plan->problem[0] && now_ms() < end_ms)
+        revoke(etcd, end_ms);
+    if (etcd_plan_has_lease(plan))
         log_event(LOG_LEVEL_WARN, "this node was not unregistered in etcd; its lease ends",
-                  LOG_TEXT("reason", etcd->plan.problem));
+                  LOG_TEXT("reason", plan->problem));
 }
 
 static void *run(void *argument)

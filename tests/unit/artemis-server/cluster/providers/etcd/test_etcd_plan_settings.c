@@ -115,6 +115,51 @@ static void another_time_to_live_needs_another_lease(void **state)
     assert_int_equal(plan.lease, 9);
 }
 
+static void expect_revoked(const char *id)
+{
+    struct text url = {0};
+    struct text body = {0};
+    assert_true(etcd_plan_has_lease(&plan));
+    assert_true(etcd_plan_write(&plan, ETCD_REVOKE, &url, &body));
+    assert_string_equal(text_string(&body), id);
+    text_free(&url);
+    text_free(&body);
+}
+
+/* Until the key has moved to the new lease, it has the old one. */
+static void old_lease_is_revoked_too_before_the_key_has_moved(void **state)
+{
+    (void)state;
+    reloaded.cluster.etcd.ttl_secs = 30;
+    etcd_plan_set_settings(&plan, &reloaded, NOW_MS);
+    expect_revoked("{\"ID\":\"7\"}");
+    respond(ETCD_READ, keys);
+    respond(ETCD_WATCH, NULL);
+    respond(ETCD_GRANT, "{\"ID\":\"9\",\"TTL\":\"30\"}");
+    etcd_plan_set_settings(&plan, &config, NOW_MS); /* and once more */
+    respond(ETCD_READ, keys);
+    respond(ETCD_WATCH, NULL);
+    respond(ETCD_GRANT, "{\"ID\":\"10\",\"TTL\":\"9\"}");
+    expect_revoked("{\"ID\":\"10\"}");
+    etcd_plan_on_response(&plan, ETCD_REVOKE, SLICE("{}"), NOW_MS);
+    expect_revoked("{\"ID\":\"7\"}");
+    etcd_plan_on_failure(&plan, ETCD_REVOKE, 404, SLICE(""), "problem", NOW_MS); /* it has ended */
+    assert_string_equal(plan.problem, "");
+    assert_false(etcd_plan_has_lease(&plan));
+}
+
+static void old_lease_is_forgotten_when_the_key_has_moved(void **state)
+{
+    (void)state;
+    another_time_to_live_needs_another_lease(state);
+    expect_revoked("{\"ID\":\"9\"}");
+    etcd_plan_on_failure(&plan, ETCD_REVOKE, 500, SLICE(""), "problem", NOW_MS);
+    assert_string_equal(plan.problem, "problem");
+    assert_true(etcd_plan_has_lease(&plan));
+    etcd_plan_on_response(&plan, ETCD_REVOKE, SLICE("{}"), NOW_MS);
+    assert_false(etcd_plan_has_lease(&plan));
+}
+
 static void new_user_logs_in_first(void **state)
 {
     (void)state;
@@ -135,6 +180,8 @@ int main(void)
         TEST(new_endpoints_keep_the_lease_the_key_and_the_nodes),
         TEST(failure_after_a_reload_uses_the_new_endpoints),
         TEST(another_time_to_live_needs_another_lease),
+        TEST(old_lease_is_revoked_too_before_the_key_has_moved),
+        TEST(old_lease_is_forgotten_when_the_key_has_moved),
         TEST(new_user_logs_in_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
