@@ -309,6 +309,38 @@ static void reloaded_server_keeps_the_lease(void **state)
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
 }
 
+/* The reload names a folder that is mounted only later. Until then the node works as before. */
+static void reloaded_folder_is_used_as_soon_as_it_is_there(void **state)
+{
+    (void)state;
+    static const char file[] = "artemis.toml";
+    char text[4 * SETTINGS_BYTES];
+    kubernetes_api_start(&api);
+    put_pod(1);
+    put_pod(2);
+    start_node(2);
+    write_server(text, "127.0.0.1", api.http.port);
+    member_node_start_with(nodes, 1, peer_port, temp_folder_write(&api.http.folder, file, text),
+                           (const char *const[]){"cluster.provider=kubernetes", NULL});
+    member_node_wait_mesh(nodes);
+    snprintf(text, sizeof text,
+             "[cluster.kubernetes]\nservice = \"artemis\"\napi_server = \"http://localhost:%u\"\n"
+             "account_dir = \"%s/later\"\n",
+             api.http.port, api.http.folder.path);
+    member_node_reload(&nodes[1], &api.http.folder, file, text);
+    wait_problem("cluster.kubernetes.account_dir has no file with the namespace");
+    member_node_wait_mesh(nodes);
+    unsigned lists = json_api_count(&api.http, &api.lists[API_SLICES]);
+    temp_folder_write(&api.http.folder, "later/ca.crt", "");
+    temp_folder_write(&api.http.folder, "later/token", api.token);
+    temp_folder_write(&api.http.folder, "later/namespace", "prod");
+    assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
+    json_api_wait_above(&api.http, &api.lists[API_SLICES], lists);
+    put_pod(3);
+    start_node(3);
+    member_node_wait_mesh(nodes);
+}
+
 static void errors_are_named_and_end(void **state)
 {
     (void)state;
@@ -351,6 +383,7 @@ int main(void)
         TEST(forgotten_version_in_an_event_leads_to_a_list),
         TEST(replaced_token_is_read),
         TEST(reloaded_server_keeps_the_lease),
+        TEST(reloaded_folder_is_used_as_soon_as_it_is_there),
         TEST(errors_are_named_and_end),
     };
     return PARALLEL_RUN(tests);

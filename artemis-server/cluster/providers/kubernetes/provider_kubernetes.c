@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,11 +57,11 @@ struct collection {
 struct kubernetes {
     struct provider *provider;
     pthread_t thread;
-    pthread_mutex_t lock; /* of the next one */
-    bool is_stopping;
+    atomic_bool is_stopping;
     struct provider_settings reloaded;
     /* Of the thread alone: */
     struct kubernetes_settings settings;
+    const char *settings_problem; /* why they are older than `reloaded`; NULL: they are not */
     uint64_t timeout_ms, acquired_wall_ms;
     struct provider_http *http;
     struct collection collections[KUBERNETES_KINDS];
@@ -405,7 +406,8 @@ static void publish(struct kubernetes *kubernetes)
 static void find_problem(const struct kubernetes *kubernetes, char out[REPORT_BYTES])
 {
     char problem[KUBERNETES_PROBLEM_BYTES];
-    out[0] = '\0';
+    snprintf(out, REPORT_BYTES, "%s",
+             kubernetes->settings_problem ? kubernetes->settings_problem : "");
     for (size_t i = 0; i < KUBERNETES_KINDS && !out[0]; i++)
         if (kubernetes->collections[i].watch.failing)
             snprintf(out, REPORT_BYTES, "%s", kubernetes->collections[i].problem);
@@ -453,18 +455,22 @@ static void init_requests(struct kubernetes *kubernetes)
     }
 }
 
-/* Goes on with the settings of a reload. The client reads the paths of its files for each
- * request. */
+/* Goes on with the settings of a reload, as soon as they can be read: a folder may be mounted
+ * later. The client reads the paths of its files for each request. */
 static void take_settings(struct kubernetes *kubernetes)
 {
     struct kubernetes_settings next = {0};
     uint64_t now_ms = clock_now().mono_ms;
-    if (!provider_settings_take(&kubernetes->reloaded))
+    bool is_new = provider_settings_take(&kubernetes->reloaded);
+    if (!is_new && !kubernetes->settings_problem)
         return;
-    const char *problem = kubernetes_settings_read(&next, kubernetes->reloaded.current);
-    if (problem) {
-        log_event(LOG_LEVEL_ERROR, "settings of a provider stay as they were",
-                  LOG_TEXT("section", "cluster.kubernetes"), LOG_TEXT("reason", problem));
+    kubernetes->settings_problem = kubernetes_settings_read(&next, kubernetes->reloaded.current);
+    if (kubernetes->settings_problem) {
+        if (is_new)
+            log_event(LOG_LEVEL_ERROR, "settings of a provider stay as they were",
+                      LOG_TEXT("section", "cluster.kubernetes"),
+                      LOG_TEXT("reason", kubernetes->settings_problem));
+        kubernetes->has_failed |= is_new;
         return;
     }
     kubernetes->settings = next;
@@ -481,14 +487,6 @@ static void take_settings(struct kubernetes *kubernetes)
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
-
-static bool is_stopping(struct kubernetes *kubernetes)
-{
-    pthread_mutex_lock(&kubernetes->lock);
-    bool stopping = kubernetes->is_stopping;
-    pthread_mutex_unlock(&kubernetes->lock);
-    return stopping;
-}
 
 static void start_due(struct kubernetes *kubernetes, uint64_t now_ms)
 {
@@ -520,7 +518,7 @@ static uint64_t sleep_ms(const struct kubernetes *kubernetes, uint64_t now_ms)
 static void *run(void *argument)
 {
     struct kubernetes *kubernetes = argument;
-    while (!is_stopping(kubernetes)) {
+    while (!atomic_load(&kubernetes->is_stopping)) {
         take_settings(kubernetes);
         start_due(kubernetes, clock_now().mono_ms);
         publish(kubernetes);
@@ -539,7 +537,6 @@ static void free_kubernetes(struct kubernetes *kubernetes)
         return;
     provider_http_free(kubernetes->http);
     provider_settings_free(&kubernetes->reloaded);
-    pthread_mutex_destroy(&kubernetes->lock);
     free(kubernetes);
 }
 
@@ -549,7 +546,6 @@ static enum error start(struct provider *provider, const char **reason)
     *reason = "the client of the Kubernetes API cannot start";
     if (!kubernetes)
         return ERR_NO_MEMORY;
-    pthread_mutex_init(&kubernetes->lock, NULL);
     kubernetes->provider = provider;
     kubernetes->acquired_wall_ms = clock_now().wall_ms;
     enum error error =
@@ -585,9 +581,7 @@ static void reload(struct provider *provider)
 static void stop(struct provider *provider)
 {
     struct kubernetes *kubernetes = provider->state;
-    pthread_mutex_lock(&kubernetes->lock);
-    kubernetes->is_stopping = true;
-    pthread_mutex_unlock(&kubernetes->lock);
+    atomic_store(&kubernetes->is_stopping, true);
     provider_http_wake(kubernetes->http);
     pthread_join(kubernetes->thread, NULL);
     provider->state = NULL;
