@@ -63,8 +63,9 @@ enum {
     QUIET_ANTI_ENTROPY_MS = 10000,
     BATCH_INTERVAL_MS = 250,
     REMOTE_BATCH_MS = 1000,
-    TRAVEL_MS = 20,       /* of a message, beside delays */
-    REGION_DELAY_MS = 75, /* of each message between two regions: a round trip takes 150 ms */
+    TRAVEL_MS = 20,         /* of a message, beside delays */
+    RECOVERY_DELAY_MS = 50, /* of one message in ten after the faults, at most */
+    REGION_DELAY_MS = 75,   /* of each message between two regions: a round trip takes 150 ms */
     CALL_INTERVAL_MS = TTL_MS / 4, /* at which a client renews */
     HEALTH_INTERVAL_MS = 5000,
     TIMEOUT_MS = 3000,
@@ -185,6 +186,7 @@ struct sim_event_pair {
     uint64_t number;              /* and its number */
     uint64_t before;              /* published before the other one became a peer, */
     uint64_t arrived;             /* and those that it has got since */
+    uint64_t due_ms;              /* when all have arrived, without failures and halvings */
 };
 
 struct sim_counts {

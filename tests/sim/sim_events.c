@@ -8,7 +8,8 @@
  *   - a node gets an event at most once, and in the order of the publisher, also over restarts;
  *   - the publisher has counted each event as delivered, dropped or waiting;
  *   - what it counts as delivered has arrived, and a node has counted the events that it missed;
- *   - after the faults nothing is lost between nodes that reach each other.
+ *   - after the faults nothing is lost between nodes that reach each other. All events have
+ *     arrived when there was time for a round trip for each, and for messages that are too large.
  */
 #include "tests/sim/sim.h"
 
@@ -21,10 +22,29 @@
 enum {
     INTERVAL_MS = 90000, /* between two turns of a publisher, at most */
     BURST_MAX = 8,
-    SMALL_LIMIT = 2, /* events in a request to a node with a small limit */
-    TAKEN_MAX = 64,  /* events of one call of the hub */
-    LAST_MS = 2 * CHECK_INTERVAL_MS + 3 * TIMEOUT_MS, /* from the last events to the end */
+    SMALL_LIMIT = 2,            /* events in a request to a node with a small limit */
+    TAKEN_MAX = 64,             /* events of one call of the hub */
+    HALVINGS = 4,               /* until a message of BURST_MAX or more is small enough */
+    FAILED_MS = 3 * TIMEOUT_MS, /* until what failed during the faults is sent again */
 };
+
+/* A request and its response after the faults, at most. */
+static uint64_t round_trip_ms(const struct sim *sim, uint32_t a, uint32_t b)
+{
+    return 2 * (TRAVEL_MS + RECOVERY_DELAY_MS) + sim->links[a][b].delay_ms +
+           sim->links[b][a].delay_ms;
+}
+
+/* When a node publishes for the last time. Its slowest peer gets these events before the end. */
+static uint64_t last_ms(const struct sim *sim, uint32_t from)
+{
+    uint64_t slowest_ms = 0;
+    for (uint32_t to = 0; to < sim->node_count; to++)
+        if (round_trip_ms(sim, from, to) > slowest_ms)
+            slowest_ms = round_trip_ms(sim, from, to);
+    uint64_t burst_ms = (BURST_MAX + HALVINGS) * slowest_ms;
+    return sim_end_ms(sim) - 2 * CHECK_INTERVAL_MS - FAILED_MS - burst_ms;
+}
 
 static uint64_t epoch_of(const struct sim_node *node)
 {
@@ -60,6 +80,7 @@ void events_note_peer(struct sim *sim, const struct sim_node *node, uint32_t pee
     struct sim_event_pair *pair = &sim->event_pairs[node->id][peer];
     pair->before = node->published;
     pair->arrived = 0;
+    pair->due_ms = 0;
 }
 
 static struct event *take(struct sim_node *node)
@@ -148,6 +169,17 @@ enum send_result events_serve(struct sim *sim, struct sim_node *node, const stru
 
 /* --- publishing ------------------------------------------------------------------------------- */
 
+/* An event is due at each peer after those that wait before it. */
+static void note_due(struct sim *sim, uint32_t from)
+{
+    for (uint32_t to = 0; to < sim->node_count; to++) {
+        struct sim_event_pair *pair = &sim->event_pairs[from][to];
+        if (pair->due_ms < sim->now_ms)
+            pair->due_ms = sim->now_ms;
+        pair->due_ms += round_trip_ms(sim, from, to);
+    }
+}
+
 static void publish(struct sim *sim, struct sim_node *node)
 {
     uint64_t number;
@@ -155,13 +187,14 @@ static void publish(struct sim *sim, struct sim_node *node)
         abort();
     node->published = number;
     sim->counts.events_published++;
+    note_due(sim, node->id);
     deliver(sim, node);
 }
 
 static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t b)
 {
     struct sim_node *node = &sim->nodes[id];
-    uint64_t last_ms = sim_end_ms(sim) - LAST_MS;
+    uint64_t end_ms = last_ms(sim, id);
     uint64_t next_ms = sim->now_ms + 1 + sim_random(sim, INTERVAL_MS);
     for (uint64_t n = 1 + sim_random(sim, BURST_MAX); n && node_accepts_calls(node); n--) {
         if (!node->is_legacy)
@@ -170,8 +203,8 @@ static void on_turn(struct sim *sim, void *context, uint32_t id, uint32_t b)
             node_work(sim, node);
     }
     node_work(sim, node);
-    if (sim->now_ms < last_ms)
-        sim_at(next_ms < last_ms ? next_ms : last_ms, on_turn, context, id, b);
+    if (sim->now_ms < end_ms)
+        sim_at(next_ms < end_ms ? next_ms : end_ms, on_turn, context, id, b);
 }
 
 void events_start(struct sim *sim)
@@ -181,6 +214,14 @@ void events_start(struct sim *sim)
 }
 
 /* --- invariants ------------------------------------------------------------------------------- */
+
+/* The peer has all events, if it could be reached. */
+static bool are_sent(const struct sim *sim, uint32_t from, uint32_t to)
+{
+    uint64_t halvings_ms = HALVINGS * round_trip_ms(sim, from, to);
+    uint64_t due_ms = sim->event_pairs[from][to].due_ms + halvings_ms + FAILED_MS;
+    return sim->now_ms >= sim_end_ms(sim) && sim->now_ms >= due_ms;
+}
 
 static void check_peer(struct sim *sim, const struct sim_node *node, uint32_t peer,
                        const struct peer_view *view)
@@ -192,9 +233,8 @@ static void check_peer(struct sim *sim, const struct sim_node *node, uint32_t pe
         sim->counts.events_dropped += view->events_dropped[reason];
     }
     uint64_t sent = node->published - pair->before;
-    /* At the end of the world nothing is in flight any more to a peer that is up. */
-    bool is_sent = view->health == PEER_UP && sim->now_ms >= sim_end_ms(sim);
-    uint64_t in_flight_max = is_sent ? 0 : EVENTS_PER_MESSAGE_MAX;
+    bool is_idle = view->health == PEER_UP && are_sent(sim, node->id, peer);
+    uint64_t in_flight_max = is_idle ? 0 : EVENTS_PER_MESSAGE_MAX;
     if (counted > sent || sent - counted > in_flight_max)
         sim_fail(sim, 9, -1, "%s has published %llu events, and counted %llu of them for n%u",
                  node->name, (unsigned long long)sent, (unsigned long long)counted, peer);
@@ -224,11 +264,13 @@ void events_node_end(struct sim *sim, struct sim_node *node)
     node->events = NULL;
 }
 
-/* Since before the last events were published. */
+/* In both directions, since before the last events were published. */
 static bool is_steady_link(const struct sim *sim, uint32_t from, uint32_t to)
 {
-    uint64_t since_ms = sim->connected_since_ms[from][to];
-    return since_ms && sim->now_ms - since_ms >= PEER_UP_MS + LAST_MS;
+    uint64_t there_ms = sim->connected_since_ms[from][to];
+    uint64_t back_ms = sim->connected_since_ms[to][from];
+    uint64_t since_ms = there_ms > back_ms ? there_ms : back_ms;
+    return there_ms && back_ms && since_ms + PEER_UP_MS <= last_ms(sim, from);
 }
 
 void events_end(struct sim *sim)
@@ -238,7 +280,7 @@ void events_end(struct sim *sim)
         for (uint32_t to = 0; to < sim->node_count; to++) {
             const struct sim_event_pair *pair = &sim->event_pairs[from][to];
             if (from != to && !node->is_legacy && !sim->nodes[to].is_legacy && node->published &&
-                is_steady_link(sim, from, to) && is_steady_link(sim, to, from) &&
+                are_sent(sim, from, to) && is_steady_link(sim, from, to) &&
                 (pair->life != node->life || pair->number != node->published))
                 sim_fail(sim, 9, -1, "n%u did not get event %llu of n%u", to,
                          (unsigned long long)node->published, from);
