@@ -141,12 +141,14 @@ void terminal_text_print_error(FILE *out, const char *hint, const char *format, 
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
 
+    flockfile(out); /* the thread of the client library prints too */
     fputs("artemis: ", out);
     terminal_text_print(out, message, 0);
     fputc('\n', out);
-    if (!hint)
-        return;
-    fputs("  ", out);
-    terminal_text_print(out, hint, 0);
-    fputc('\n', out);
+    if (hint) {
+        fputs("  ", out);
+        terminal_text_print(out, hint, 0);
+        fputc('\n', out);
+    }
+    funlockfile(out);
 }
