@@ -2,38 +2,22 @@
 #include "artemis-web/connections/connections.h"
 
 #include <assert.h>
-#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "artemis-core/json/codec.h"
 #include "artemis-web/connections/connections_internal.h"
 #include "artemis-web/connections/framing.h"
 
 enum {
-    MS_PER_SEC = 1000,
     US_PER_MS = 1000,
     END_DELAY_MS_MAX = 500,
-    /* A connection is checked for a client that disconnected for this long after it became idle.
-     * Later a disconnect is an event of its own. */
-    DISCONNECT_CHECK_MS = 4000,
-    /* How long a client must have been gone before a sweep ends its connection: its last request
-     * may have been read from the socket and not yet be recorded here. */
-    DISCONNECTED_MS = 500,
     /* Connections with TLS beyond the limit: each gets the response that it is refused. */
     EXCESS_MAX = 16,
     BEYOND_LIMIT_MAX = CLOSING_MAX + EXCESS_MAX,
-    /* Age of a response before its client is checked, and interval of the checks. */
-    STALL_CHECK_MS = 900,
-    /* System calls of a sweep before it releases the lock, and for how long. Without the pause the
-     * mutex would go to the sweep again, before the threads that wait for it. */
-    SYSCALLS_PER_LOCK = 64,
-    SWEEP_PAUSE_US = 100,
 };
 
 uint64_t connections_files(uint32_t limit, uint32_t reserved)
@@ -57,41 +41,45 @@ uint32_t connections_limit(uint32_t wanted, uint64_t files, uint32_t reserved)
 void connections_init(struct connections *table, uint32_t limit)
 {
     *table = (struct connections){.limit = limit};
-    for (int state = 0; state < CONNECTION_STATES; state++)
-        TAILQ_INIT(&table->_shared.lists[state]);
+    for (int i = 0; i < CONNECTION_GROUPS; i++) {
+        for (int state = 0; state < CONNECTION_STATES; state++)
+            TAILQ_INIT(&table->groups[i].lists[state]);
+        pthread_mutex_init(&table->groups[i].lock, NULL);
+    }
     pthread_mutex_init(&table->_shared.lock, NULL);
 }
 
 void connections_free(struct connections *table)
 {
-    for (int state = 0; state < CONNECTION_STATES; state++)
-        assert(TAILQ_EMPTY(&table->_shared.lists[state]));
+    for (int i = 0; i < CONNECTION_GROUPS; i++) {
+        for (int state = 0; state < CONNECTION_STATES; state++)
+            assert(TAILQ_EMPTY(&table->groups[i].lists[state]));
+        pthread_mutex_destroy(&table->groups[i].lock);
+    }
     addresses_free(table);
     pthread_mutex_destroy(&table->_shared.lock);
 }
 
-/* --- lists; the caller holds the lock --------------------------------------------------------- */
+/* --- lists; the caller holds the lock of the group --------------------------------------------- */
 
-static void unlink_one(struct connections *table, struct connection *connection)
+static void unlink_one(struct connection *connection)
 {
-    TAILQ_REMOVE(&table->_shared.lists[connection->state], connection, link);
-    table->_shared.counts[connection->state]--;
+    TAILQ_REMOVE(&connection->group->lists[connection->state], connection, link);
+    connection->group->counts[connection->state]--;
 }
 
-static void link_last(struct connections *table, struct connection *connection,
-                      enum connection_state state, uint64_t now_ms)
+static void link_last(struct connection *connection, enum connection_state state, uint64_t now_ms)
 {
     connection->state = state;
     connection->since_ms = now_ms;
-    TAILQ_INSERT_TAIL(&table->_shared.lists[state], connection, link);
-    table->_shared.counts[state]++;
+    TAILQ_INSERT_TAIL(&connection->group->lists[state], connection, link);
+    connection->group->counts[state]++;
 }
 
-static void move(struct connections *table, struct connection *connection, enum connection_state to,
-                 uint64_t now_ms)
+void connection_move(struct connection *connection, enum connection_state to, uint64_t now_ms)
 {
-    unlink_one(table, connection);
-    link_last(table, connection, to, now_ms);
+    unlink_one(connection);
+    link_last(connection, to, now_ms);
 }
 
 uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms)
@@ -99,7 +87,7 @@ uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms
     return now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
 }
 
-/* --- ending a connection ---------------------------------------------------------------------- */
+/* --- ending a connection; the caller holds both locks ------------------------------------------ */
 
 static const char *status_phrase(int status)
 {
@@ -159,50 +147,69 @@ size_t connection_write_end_error(const struct connection *connection,
                                   out);
 }
 
-static void start_closing(struct connections *table, struct connection *connection, uint64_t now_ms)
+void connections_start_closing(struct connections *table, struct connection *connection,
+                               uint64_t now_ms)
 {
-    move(table, connection, CONNECTION_CLOSING, now_ms);
+    connection_move(connection, CONNECTION_CLOSING, now_ms);
     table->_shared.admitted--;
+    table->_shared.closing++;
     addresses_leave(connection);
 }
 
 void connections_end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
-    start_closing(table, connection, now_ms);
+    connections_start_closing(table, connection, now_ms);
     shutdown(connection->socket, SHUT_RDWR);
 }
 
-/* The same as connections_end, after an error response. The caller holds the lock. */
-static void refuse(struct connections *table, struct connection *connection, enum error error,
-                   uint64_t now_ms)
+/* Returns the connection of the group that has been idle for longest, if that is
+ * IDLE_BEFORE_DISPLACED_MS; otherwise NULL. The caller holds the lock of the group. */
+static struct connection *oldest_idle(const struct connection_group *group, uint64_t now_ms)
 {
-    char response[ERROR_RESPONSE_BYTES];
-    connection->end_error = error;
-    if (connection->refuse) {
-        start_closing(table, connection, now_ms);
-        connection->refuse(connection);
-        return;
+    struct connection *oldest = TAILQ_FIRST(&group->lists[CONNECTION_IDLE]);
+    struct connection *fresh = TAILQ_FIRST(&group->lists[CONNECTION_NEW]);
+    if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
+        oldest = fresh;
+    bool is_old = oldest && connections_age_ms(oldest, now_ms) >= IDLE_BEFORE_DISPLACED_MS;
+    return is_old ? oldest : NULL;
+}
+
+/* Returns the group of the connection that has been idle for longest; NULL: none has been for
+ * IDLE_BEFORE_DISPLACED_MS. */
+static struct connection_group *group_of_oldest(struct connections *table, uint64_t now_ms)
+{
+    struct connection_group *found = NULL;
+    uint64_t since_ms = UINT64_MAX;
+    for (int i = 0; i < CONNECTION_GROUPS; i++) {
+        struct connection_group *group = &table->groups[i];
+        pthread_mutex_lock(&group->lock);
+        const struct connection *oldest = oldest_idle(group, now_ms);
+        if (oldest && oldest->since_ms < since_ms) {
+            found = group;
+            since_ms = oldest->since_ms;
+        }
+        pthread_mutex_unlock(&group->lock);
     }
-    size_t size = connection_write_end_error(connection, response);
-    if (size > 0)
-        send(connection->socket, response, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    connections_end(table, connection, now_ms);
+    return found;
 }
 
 /* Ends the connection that has been idle for longest. Returns false when none has been idle for
- * IDLE_BEFORE_DISPLACED_MS. */
+ * IDLE_BEFORE_DISPLACED_MS. The caller holds the lock of the table. */
 static bool displace_idle(struct connections *table, uint64_t now_ms)
 {
-    struct connection *oldest = TAILQ_FIRST(&table->_shared.lists[CONNECTION_IDLE]);
-    struct connection *fresh = TAILQ_FIRST(&table->_shared.lists[CONNECTION_NEW]);
-    if (!oldest || (fresh && fresh->since_ms < oldest->since_ms))
-        oldest = fresh;
-    if (!oldest || connections_age_ms(oldest, now_ms) < IDLE_BEFORE_DISPLACED_MS ||
-        table->_shared.counts[CONNECTION_CLOSING] >= CLOSING_MAX)
+    if (table->_shared.closing >= CLOSING_MAX)
         return false;
-    connections_end(table, oldest, now_ms);
-    table->_shared.counters.displaced++;
-    return true;
+    struct connection_group *group;
+    struct connection *oldest = NULL;
+    while (!oldest && (group = group_of_oldest(table, now_ms))) {
+        pthread_mutex_lock(&group->lock);
+        oldest = oldest_idle(group, now_ms); /* NULL: it has a request now */
+        if (oldest)
+            connections_end(table, oldest, now_ms);
+        pthread_mutex_unlock(&group->lock);
+    }
+    table->_shared.counters.displaced += oldest != NULL;
+    return oldest != NULL;
 }
 
 /* --- adding and removing ---------------------------------------------------------------------- */
@@ -223,6 +230,18 @@ static enum error admit(struct connections *table, const struct connection_origi
     if (!fits && !*is_excess)
         addresses_cancel(table, from);
     return fits || *is_excess ? ERR_NONE : ERR_TOO_MANY_CONNECTIONS;
+}
+
+void connections_lock(struct connections *table, struct connection_group *group)
+{
+    pthread_mutex_lock(&table->_shared.lock);
+    pthread_mutex_lock(&group->lock);
+}
+
+void connections_unlock(struct connections *table, struct connection_group *group)
+{
+    pthread_mutex_unlock(&group->lock);
+    pthread_mutex_unlock(&table->_shared.lock);
 }
 
 static void describe_address_limit(const struct connections *table,
@@ -273,46 +292,50 @@ void connections_cancel(struct connections *table, const struct connection_origi
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      const struct connection_origin *from, connection_refuser *refuse_call,
-                     uint64_t now_ms)
+                     uint32_t thread, uint64_t now_ms)
 {
-    *connection = (struct connection){
-        .socket = socket, .from = *from, .refuse = refuse_call, .has_read_all = true};
-    pthread_mutex_lock(&table->_shared.lock);
+    *connection = (struct connection){.group = &table->groups[thread % CONNECTION_GROUPS],
+                                      .socket = socket,
+                                      .from = *from,
+                                      .refuse = refuse_call,
+                                      .has_read_all = true};
+    connections_lock(table, connection->group);
     connection->is_excess = refuse_call && table->_shared.admitted > table->limit;
-    link_last(table, connection, CONNECTION_NEW, now_ms);
+    link_last(connection, CONNECTION_NEW, now_ms);
     addresses_add(table, connection);
-    pthread_mutex_unlock(&table->_shared.lock);
+    connections_unlock(table, connection->group);
 }
 
 void connections_remove(struct connections *table, struct connection *connection)
 {
-    pthread_mutex_lock(&table->_shared.lock);
-    unlink_one(table, connection);
-    table->_shared.admitted -= connection->state != CONNECTION_CLOSING;
+    connections_lock(table, connection->group);
+    bool is_closing = connection->state == CONNECTION_CLOSING;
+    unlink_one(connection);
+    table->_shared.admitted -= !is_closing;
+    table->_shared.closing -= is_closing;
     addresses_leave(connection);
-    pthread_mutex_unlock(&table->_shared.lock);
+    connections_unlock(table, connection->group);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
 
 /* Returns false when the table has ended the connection. *age_ms: the time in the state before. */
-static bool advance(struct connections *table, struct connection *connection,
-                    enum connection_state to, uint64_t now_ms, uint64_t *age_ms)
+static bool advance(struct connection *connection, enum connection_state to, uint64_t now_ms,
+                    uint64_t *age_ms)
 {
-    pthread_mutex_lock(&table->_shared.lock);
+    pthread_mutex_lock(&connection->group->lock);
     bool alive = connection->state != CONNECTION_CLOSING;
     *age_ms = connections_age_ms(connection, now_ms);
     if (alive)
-        move(table, connection, to, now_ms);
+        connection_move(connection, to, now_ms);
     connection->ended_ms = 0;
     if (to == CONNECTION_READING) {
-        addresses_end_handshake(connection);
         connection->reading.body_bytes = 0;
         connection->reading.read_bytes = 0;
         connection->checked_ms = 0;
         connection->blocked_checks = 0;
     }
-    pthread_mutex_unlock(&table->_shared.lock);
+    pthread_mutex_unlock(&connection->group->lock);
     return alive;
 }
 
@@ -320,7 +343,12 @@ uint64_t connection_reading(struct connections *table, struct connection *connec
                             uint64_t now_ms)
 {
     uint64_t age_ms;
-    advance(table, connection, CONNECTION_READING, now_ms, &age_ms);
+    if (connection->in_handshake) {
+        pthread_mutex_lock(&table->_shared.lock);
+        addresses_end_handshake(connection);
+        pthread_mutex_unlock(&table->_shared.lock);
+    }
+    advance(connection, CONNECTION_READING, now_ms, &age_ms);
     return age_ms;
 }
 
@@ -329,19 +357,19 @@ void connection_received(struct connection *connection, uint64_t body_bytes)
     atomic_fetch_add_explicit(&connection->reading.body_bytes, body_bytes, memory_order_relaxed);
 }
 
-bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
+bool connection_serving(struct connection *connection, uint64_t now_ms)
 {
     uint64_t age_ms;
-    return advance(table, connection, CONNECTION_SERVING, now_ms, &age_ms);
+    return advance(connection, CONNECTION_SERVING, now_ms, &age_ms);
 }
 
-void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms)
+void connection_idle(struct connection *connection, uint64_t now_ms)
 {
     uint64_t age_ms;
-    advance(table, connection, CONNECTION_IDLE, now_ms, &age_ms);
+    advance(connection, CONNECTION_IDLE, now_ms, &age_ms);
 }
 
-static bool tcp_state(int socket, struct tcp_info *info)
+bool connection_tcp_info(int socket, struct tcp_info *info)
 {
     *info = (struct tcp_info){0};
     socklen_t size = sizeof(*info);
@@ -357,7 +385,7 @@ bool connection_has_ended(int socket)
 uint64_t connection_received_ms(int socket, uint64_t now_ms)
 {
     struct tcp_info info;
-    if (!tcp_state(socket, &info) || info.tcpi_last_data_recv > now_ms)
+    if (!connection_tcp_info(socket, &info) || info.tcpi_last_data_recv > now_ms)
         return 0;
     return now_ms - info.tcpi_last_data_recv;
 }
@@ -372,204 +400,39 @@ uint64_t connection_two_round_trips_ms(uint32_t smoothed_us, uint32_t smallest_u
 uint64_t connection_end_delay_ms(int socket)
 {
     struct tcp_info info;
-    if (!tcp_state(socket, &info))
+    if (!connection_tcp_info(socket, &info))
         return 0;
     return connection_two_round_trips_ms(info.tcpi_rtt, info.tcpi_min_rtt);
 }
 
-/* --- sweeping --------------------------------------------------------------------------------- */
-
-/* Returns true when the client has sent something since the connection got into its state: a part
- * of a header. */
-static bool has_sent(const struct connection *connection, uint64_t now_ms)
-{
-    struct tcp_info info;
-    if (!tcp_state(connection->socket, &info))
-        return false;
-    if (connection->state == CONNECTION_NEW)
-        return info.tcpi_bytes_received > 0;
-    return info.tcpi_last_data_recv + MS_PER_SEC / 2 < connections_age_ms(connection, now_ms);
-}
-
-/* Returns true when the client has ended its side and nothing is left to read. libmicrohttpd misses
- * this when the last bytes and the end arrive as one event. */
-static bool has_disconnected(int socket)
-{
-    char byte;
-    return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-/* Returns true when the client was gone in a sweep before, and its connection has not changed its
- * state since. */
-static bool has_left(struct connection *connection, uint64_t now_ms)
-{
-    if (!has_disconnected(connection->socket))
-        return false;
-    if (connection->ended_ms == 0)
-        connection->ended_ms = now_ms;
-    return now_ms >= connection->ended_ms + DISCONNECTED_MS;
-}
-
-static bool is_overdue(const struct connection *connection, uint64_t now_ms)
-{
-    uint64_t secs = connections_age_ms(connection, now_ms) / MS_PER_SEC;
-    if (connection->state == CONNECTION_IDLE) /* every REQUEST_SECS, check for a slow header */
-        return secs >= IDLE_SECS ||
-               (secs > 0 && secs % REQUEST_SECS == 0 && has_sent(connection, now_ms));
-    return secs >= REQUEST_SECS + connection->reading.body_bytes / BODY_BYTES_PER_SEC;
-}
-
-/* With TLS the rest of a record is unread too. */
-static bool has_unread(const struct connection *connection, int unread_bytes)
-{
-    if (connection->refuse)
-        return !atomic_load_explicit(&connection->has_read_all, memory_order_relaxed);
-    return unread_bytes > 0;
-}
-
-/* Returns true when the library has read nothing for too long, although bytes have arrived. */
-static bool is_blocked(struct connection *connection)
-{
-    struct tcp_info info;
-    int unread = 0;
-    if (ioctl(connection->socket, FIONREAD, &unread) != 0 || !has_unread(connection, unread) ||
-        !tcp_state(connection->socket, &info)) {
-        connection->blocked_checks = 0;
-        return false;
-    }
-    uint64_t read_bytes = info.tcpi_bytes_received - (unsigned)unread;
-    bool progressed = read_bytes != connection->reading.read_bytes;
-    connection->reading.read_bytes = read_bytes;
-    connection->blocked_checks = progressed ? 0 : (uint8_t)(connection->blocked_checks + 1);
-    return connection->blocked_checks >= BLOCKED_CHECKS;
-}
-
-/* Bytes of the response that the kernel has and the client has not acknowledged. */
-static uint64_t pending_bytes(const struct connection *connection, const struct tcp_info *info)
-{
-    int bytes = 0;
-    if (info->tcpi_notsent_bytes == 0 && info->tcpi_unacked == 0)
-        return 0;
-    return ioctl(connection->socket, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
-}
-
-/* Returns true when the time of the client has passed. It begins anew when the client has
- * acknowledged all that was pending at its beginning: a client that is sent little is therefore not
- * too slow. Each acknowledged byte extends it, because a client that reads steadily acknowledges in
- * steps, whose size depends on its buffers and on the packets. */
-static bool is_too_slow(struct connection *connection, uint64_t now_ms)
-{
-    struct tcp_info info;
-    const uint64_t time_ms = (uint64_t)STALLED_SECS * MS_PER_SEC;
-    const uint64_t most_ms =
-        (uint64_t)ACKNOWLEDGED_STEP_BYTES * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
-    if (now_ms < connection->checked_ms + STALL_CHECK_MS ||
-        connections_age_ms(connection, now_ms) < STALL_CHECK_MS ||
-        !tcp_state(connection->socket, &info))
-        return false;
-    bool is_first = connection->checked_ms < connection->since_ms;
-    uint64_t bytes = info.tcpi_bytes_acked - connection->acked_bytes;
-    uint64_t pending = pending_bytes(connection, &info);
-    connection->checked_ms = now_ms;
-    connection->acked_bytes = info.tcpi_bytes_acked;
-    if (is_first || pending == 0 || info.tcpi_bytes_acked >= connection->serving.due_bytes) {
-        connection->serving.due_bytes = info.tcpi_bytes_acked + pending;
-        connection->serving.due_ms = now_ms + time_ms;
-    }
-    connection->serving.due_ms += bytes * MS_PER_SEC / RESPONSE_BYTES_PER_SEC;
-    if (connection->serving.due_ms > now_ms + time_ms + most_ms)
-        connection->serving.due_ms = now_ms + time_ms + most_ms;
-    return now_ms >= connection->serving.due_ms;
-}
-
-/* Returns true when it ended the connection. Without lingering the kernel drops the rest of the
- * response, which it would otherwise keep for as long as the client keeps the connection. */
-static bool sweep_serving(struct connections *table, struct connection *connection, uint64_t now_ms)
-{
-    if (!is_too_slow(connection, now_ms))
-        return false;
-    struct linger no_linger = {.l_onoff = 1};
-    setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
-    table->_shared.counters.timed_out++;
-    table->_shared.counters.closed_slow++;
-    connections_end(table, connection, now_ms);
-    return true;
-}
-
-/* Returns true when it ended the connection. */
-static bool sweep_one(struct connections *table, struct connection *connection, uint64_t now_ms)
-{
-    enum connection_state state = connection->state;
-    if (state == CONNECTION_SERVING)
-        return sweep_serving(table, connection, now_ms);
-    bool fresh = connections_age_ms(connection, now_ms) < DISCONNECT_CHECK_MS;
-    if ((state == CONNECTION_READING || fresh) && has_left(connection, now_ms)) {
-        connections_end(table, connection, now_ms);
-        return true;
-    }
-    if (state == CONNECTION_READING && is_blocked(connection)) {
-        refuse(table, connection, ERR_HEADER_TOO_LARGE, now_ms);
-        return true;
-    }
-    if (!is_overdue(connection, now_ms))
-        return false;
-    table->_shared.counters.timed_out++;
-    connection->timed_out = true;
-    if (state == CONNECTION_READING || has_sent(connection, now_ms))
-        refuse(table, connection, ERR_REQUEST_TIMEOUT, now_ms);
-    else
-        connections_end(table, connection, now_ms);
-    return true;
-}
-
-/* Checks each connection of one list and moves it to the end with its age unchanged, which restores
- * the order at the end. Releases the lock in between. */
-static void sweep_list(struct connections *table, enum connection_state state, uint64_t now_ms)
-{
-    struct connection_list *list = &table->_shared.lists[state];
-    pthread_mutex_lock(&table->_shared.lock);
-    for (uint32_t left = table->_shared.counts[state]; left > 0 && !TAILQ_EMPTY(list); left--) {
-        struct connection *connection = TAILQ_FIRST(list);
-        if (!sweep_one(table, connection, now_ms))
-            move(table, connection, state, connection->since_ms);
-        if (left % SYSCALLS_PER_LOCK == 0) {
-            pthread_mutex_unlock(&table->_shared.lock);
-            usleep(SWEEP_PAUSE_US);
-            pthread_mutex_lock(&table->_shared.lock);
-        }
-    }
-    pthread_mutex_unlock(&table->_shared.lock);
-}
-
-void connections_sweep(struct connections *table, uint64_t now_ms)
-{
-    sweep_list(table, CONNECTION_NEW, now_ms);
-    sweep_list(table, CONNECTION_IDLE, now_ms);
-    sweep_list(table, CONNECTION_READING, now_ms);
-    sweep_list(table, CONNECTION_SERVING, now_ms);
-}
-
 void connections_close_idle(struct connections *table)
 {
-    pthread_mutex_lock(&table->_shared.lock);
-    /* Shuts down the reading side alone: requests that were sent before are still answered. */
     struct connection *connection;
-    TAILQ_FOREACH (connection, &table->_shared.lists[CONNECTION_NEW], link)
-        shutdown(connection->socket, SHUT_RD);
-    TAILQ_FOREACH (connection, &table->_shared.lists[CONNECTION_IDLE], link)
-        shutdown(connection->socket, SHUT_RD);
-    pthread_mutex_unlock(&table->_shared.lock);
+    for (int i = 0; i < CONNECTION_GROUPS; i++) {
+        struct connection_group *group = &table->groups[i];
+        pthread_mutex_lock(&group->lock);
+        /* Shuts down the reading side alone: requests that were sent before are still answered. */
+        TAILQ_FOREACH (connection, &group->lists[CONNECTION_NEW], link)
+            shutdown(connection->socket, SHUT_RD);
+        TAILQ_FOREACH (connection, &group->lists[CONNECTION_IDLE], link)
+            shutdown(connection->socket, SHUT_RD);
+        pthread_mutex_unlock(&group->lock);
+    }
 }
 
 void connections_view(struct connections *table, struct connections_view *view)
 {
     pthread_mutex_lock(&table->_shared.lock);
-    const uint32_t *counts = table->_shared.counts;
     *view = (struct connections_view){
         .open = table->_shared.admitted,
-        .closing = counts[CONNECTION_CLOSING],
-        .busy = counts[CONNECTION_READING] + counts[CONNECTION_SERVING],
+        .closing = table->_shared.closing,
         .counters = table->_shared.counters,
     };
     pthread_mutex_unlock(&table->_shared.lock);
+    for (int i = 0; i < CONNECTION_GROUPS; i++) {
+        struct connection_group *group = &table->groups[i];
+        pthread_mutex_lock(&group->lock);
+        view->busy += group->counts[CONNECTION_READING] + group->counts[CONNECTION_SERVING];
+        pthread_mutex_unlock(&group->lock);
+    }
 }

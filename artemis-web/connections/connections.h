@@ -26,8 +26,12 @@
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
  * socket down; libmicrohttpd notices the end of the stream. Only its own thread can send on a
- * connection with TLS, so the table has that thread send an error response and shut it down. One
- * lock protects the table and is held for a few steps at a time. A request is therefore either
+ * connection with TLS, so the table has that thread send an error response and shut it down.
+ *
+ * The connections of a web thread are a group with a lock of its own, so that the requests of one
+ * thread do not wait for those of another. The lock of the table protects what all groups share.
+ * Adding, removing and ending a connection takes both, that of the table first; a request takes
+ * that of its group alone. Both are held for a few steps at a time. A request is therefore either
  * served or timed out, never both, and no socket is shut down after it was closed.
  *
  * Any thread may call these functions unless stated otherwise. Times are milliseconds of the
@@ -58,6 +62,7 @@ enum {
     BLOCKED_CHECKS = 3,
     IDLE_BEFORE_DISPLACED_MS = 1000,
     ADDRESS_SHARE_PERCENT = 80,
+    CONNECTION_GROUPS = 16,
 };
 
 enum connection_state {
@@ -79,14 +84,16 @@ struct connection_origin {
 };
 
 /* Has the thread of a connection with TLS send connection_write_end_error and shut the socket down.
- * The lock of the table is held. */
+ * The locks of the table and of the group are held. */
 typedef void connection_refuser(struct connection *connection);
 
-/* Guarded by the lock of the table. */
+/* Guarded by the lock of its group, except where it says so. */
 struct connection {
     TAILQ_ENTRY(connection) link; /* in the list of its state */
+    /* Guarded by the lock of the table: */
     TAILQ_ENTRY(connection) address_link;
     struct connection_address *address; /* NULL: not counted */
+    struct connection_group *group;     /* constant */
     connection_refuser *refuse;         /* constant; NULL: plain */
     uint64_t since_ms;                  /* when it got into its state */
     uint64_t ended_ms; /* when a sweep first found its client gone in this state; 0: not found */
@@ -107,9 +114,10 @@ struct connection {
     enum error end_error;          /* why the table has ended it; ERR_NONE: without a response */
     struct connection_origin from; /* constant */
     enum connection_state state : 8;
-    bool is_excess;            /* constant; beyond the limit: its request must be refused */
-    bool timed_out;            /* the table has ended it for that */
-    bool in_handshake;         /* counted as such: it has TLS and had no request yet */
+    bool is_excess;    /* constant; beyond the limit: its request must be refused */
+    bool timed_out;    /* the table has ended it for that */
+    bool in_handshake; /* counted as such: it has TLS and had no request yet. Only its own thread
+                        * changes it, with the lock of the table */
     _Atomic bool has_read_all; /* with TLS, by its thread: nothing that arrived is unread */
     uint8_t blocked_checks; /* while reading: sweeps in a row with unread bytes and no progress */
 };
@@ -138,13 +146,21 @@ struct connection_counters {
     uint64_t closed_slow;        /* of timed_out: the client read too slowly */
 };
 
+/* The connections of one web thread, or of some. */
+struct connection_group {
+    pthread_mutex_t lock;
+    struct connection_list lists[CONNECTION_STATES];
+    uint32_t counts[CONNECTION_STATES];
+    char unused[64]; /* no cache line is shared with the next group */
+};
+
 struct connections {
     uint32_t limit;
+    struct connection_group groups[CONNECTION_GROUPS];
     struct {
         pthread_mutex_t lock;
-        struct connection_list lists[CONNECTION_STATES];
-        uint32_t counts[CONNECTION_STATES];
         uint32_t admitted; /* all but those that are closing, listed or about to be */
+        uint32_t closing;  /* of all groups */
         struct connection_counters counters;
         struct connection_addresses addresses;
     } _shared;
@@ -192,22 +208,24 @@ bool connections_admit(struct connections *table, int socket, const struct conne
 void connections_cancel(struct connections *table, const struct connection_origin *from);
 /* Writes the message of ERR_TOO_MANY_CONNECTIONS. */
 void connections_describe_limit(const struct connections *table, char out[LIMIT_MESSAGE_BYTES]);
-/* Adds an admitted connection; `refuse_call` is NULL without TLS. `connection` is the caller's
- * memory until it is removed. */
+/* Adds an admitted connection of the web thread with this number; `refuse_call` is NULL without
+ * TLS. `connection` is the caller's memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
                      const struct connection_origin *from, connection_refuser *refuse_call,
-                     uint64_t now_ms);
+                     uint32_t thread, uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 
-/* A request begins. Returns how long the connection had been without one before. */
+/* The next three are called by the web thread of the connection.
+ *
+ * A request begins. Returns how long the connection had been without one before. */
 uint64_t connection_reading(struct connections *table, struct connection *connection,
                             uint64_t now_ms);
 /* A part of its body was received. */
 void connection_received(struct connection *connection, uint64_t body_bytes);
 /* The request is complete. Returns false when a sweep has ended the connection before. */
-bool connection_serving(struct connections *table, struct connection *connection, uint64_t now_ms);
+bool connection_serving(struct connection *connection, uint64_t now_ms);
 /* Its response was sent. */
-void connection_idle(struct connections *table, struct connection *connection, uint64_t now_ms);
+void connection_idle(struct connection *connection, uint64_t now_ms);
 
 /* Returns true when the client has closed or reset the connection, or its sending side. */
 bool connection_has_ended(int socket);

@@ -98,7 +98,7 @@ static void subtract(struct connection_address *address, bool in_handshake)
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-/* Whether a connection gives way to a new one of its address. */
+/* Whether a connection gives way to a new one of its address. The caller holds both locks. */
 static bool may_give_way(const struct connection *connection, bool in_handshake, uint64_t now_ms)
 {
     bool is_idle = connection->state == CONNECTION_NEW || connection->state == CONNECTION_IDLE;
@@ -106,29 +106,46 @@ static bool may_give_way(const struct connection *connection, bool in_handshake,
            connections_age_ms(connection, now_ms) >= IDLE_BEFORE_DISPLACED_MS;
 }
 
-/* Ends the connection that has been idle for longest among the next ones of the address. The ones
- * that were examined go to the end of the list, so that the next call examines others. */
-static bool displace(struct connections *table, struct connection_address *address,
-                     bool in_handshake, uint64_t now_ms)
+/* Returns the connection that has been idle for longest among the next ones of the address; NULL:
+ * none. The ones that were examined go to the end of the list, so that the next call examines
+ * others. Connections cannot end meanwhile, because the caller holds the lock of the table. */
+static struct connection *oldest_of(struct connection_address *address, bool in_handshake,
+                                    uint64_t now_ms)
 {
     struct connection *oldest = NULL;
+    uint64_t since_ms = UINT64_MAX;
     uint32_t others = address->count - 1; /* without the new one */
     uint32_t left = others < EXAMINED_MAX ? others : EXAMINED_MAX;
-    if (table->_shared.counts[CONNECTION_CLOSING] >= CLOSING_MAX)
-        return false;
     for (; left > 0 && !TAILQ_EMPTY(&address->members); left--) {
         struct connection *connection = TAILQ_FIRST(&address->members);
         TAILQ_REMOVE(&address->members, connection, address_link);
         TAILQ_INSERT_TAIL(&address->members, connection, address_link);
-        if (may_give_way(connection, in_handshake, now_ms) &&
-            (!oldest || connection->since_ms < oldest->since_ms))
+        pthread_mutex_lock(&connection->group->lock);
+        if (may_give_way(connection, in_handshake, now_ms) && connection->since_ms < since_ms) {
             oldest = connection;
+            since_ms = connection->since_ms;
+        }
+        pthread_mutex_unlock(&connection->group->lock);
     }
+    return oldest;
+}
+
+/* Ends one of the connections of the address. Returns false when none gives way. */
+static bool displace(struct connections *table, struct connection_address *address,
+                     bool in_handshake, uint64_t now_ms)
+{
+    if (table->_shared.closing >= CLOSING_MAX)
+        return false;
+    struct connection *oldest = oldest_of(address, in_handshake, now_ms);
     if (!oldest)
         return false;
-    connections_end(table, oldest, now_ms);
-    table->_shared.counters.displaced++;
-    return true;
+    pthread_mutex_lock(&oldest->group->lock);
+    bool gives_way = may_give_way(oldest, in_handshake, now_ms); /* it may have a request now */
+    if (gives_way)
+        connections_end(table, oldest, now_ms);
+    pthread_mutex_unlock(&oldest->group->lock);
+    table->_shared.counters.displaced += gives_way;
+    return gives_way;
 }
 
 static void count_refused(struct connections *table, struct connection_address *address,

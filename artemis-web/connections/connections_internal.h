@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * connections_internal - what the files of connections.h share: connections_addresses.c counts the
- * connections of each address. The caller holds the lock of the table. Not for other modules.
+ * connections of each address, connections_sweep.c ends those whose timeouts have passed. The caller holds the lock of the table, and that of the group where
+ * it says so. Not for other modules.
  */
 #pragma once
 
@@ -9,9 +10,21 @@
 
 enum { CLOSING_MAX = 32 }; /* connections beyond a limit that are shut down but not yet closed */
 
-/* Shuts a connection down; libmicrohttpd then closes it. */
+struct tcp_info;
+
+/* Takes, and releases, the lock of the table and that of a group. */
+void connections_lock(struct connections *table, struct connection_group *group);
+void connections_unlock(struct connections *table, struct connection_group *group);
+/* Moves a connection to the end of the list of a state. With the lock of its group alone. */
+void connection_move(struct connection *connection, enum connection_state to, uint64_t now_ms);
+/* Lists a connection as one that is being closed. With the lock of its group. */
+void connections_start_closing(struct connections *table, struct connection *connection,
+                               uint64_t now_ms);
+/* What the kernel knows of a connection; false: nothing. Needs no lock. */
+bool connection_tcp_info(int socket, struct tcp_info *info);
+/* Shuts a connection down; libmicrohttpd then closes it. With the lock of its group. */
 void connections_end(struct connections *table, struct connection *connection, uint64_t now_ms);
-/* For how long the connection has been in its state. */
+/* For how long the connection has been in its state. With the lock of its group. */
 uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms);
 
 /* The functions below do nothing while connections are not counted by address. */

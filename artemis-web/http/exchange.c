@@ -131,7 +131,8 @@ static void start_connection(struct web_thread *thread, struct MHD_Connection *m
     }
     connections_add(&web->connections, &http->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                    &from, from.has_tls ? refuse_later : NULL, clock_now().mono_ms);
+                    &from, from.has_tls ? refuse_later : NULL, web_thread_number(thread),
+                    clock_now().mono_ms);
     if (from.has_tls)
         web_thread_add_tls(thread, http);
 }
@@ -362,8 +363,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     input_check_trailers(http);
     if (http->request.long_poll_done)
         http->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
-    if (!connection_serving(&http->request.web->connections, &http->connection,
-                            http->request.now.mono_ms))
+    if (!connection_serving(&http->connection, http->request.now.mono_ms))
         return MHD_NO; /* a sweep has ended it, and sent the response if one was due */
     if (!check_token(http) || !check_write(http))
         return MHD_YES;
@@ -397,7 +397,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     uint64_t now_ms = clock_mono_ns() / NS_PER_MS;
     if (!http->request.route || http->request.route->class != ROUTE_PEER)
         note_served(web, now_ms);
-    connection_idle(&web->connections, &http->connection, now_ms);
+    connection_idle(&http->connection, now_ms);
     *request_context = NULL;
 }
 

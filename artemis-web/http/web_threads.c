@@ -34,6 +34,7 @@ struct web_thread {
     const struct web_thread_callbacks *callbacks;
     struct MHD_Daemon *daemon;
     struct loop *loop;
+    uint32_t number;              /* among those of its kind */
     int watched;                  /* epoll: struct watch; -1: no TLS */
     _Atomic uint32_t connections; /* passed to this thread and not ended */
     /* Used by its loop alone: */
@@ -107,6 +108,11 @@ struct web *web_thread_started_connection(struct web_thread *thread)
 struct web_listener *web_thread_listener(const struct web_thread *thread)
 {
     return thread->listener;
+}
+
+uint32_t web_thread_number(const struct web_thread *thread)
+{
+    return thread->number;
 }
 
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread)
@@ -428,6 +434,7 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof(name), tls ? "tls-%u" : "web-%u", number);
     thread->web = web;
+    thread->number = number;
     TAILQ_INIT(&thread->delayed);
     TAILQ_INIT(&thread->awaiting);
     TAILQ_INIT(&thread->closing);

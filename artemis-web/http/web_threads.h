@@ -71,6 +71,8 @@ void web_threads_verify_again(struct web_threads *threads);
 struct web *web_thread_started_connection(struct web_thread *thread);
 /* The listener of the connection that begins. */
 struct web_listener *web_thread_listener(const struct web_thread *thread);
+/* The number of the thread among those of its kind, from 0 on. */
+uint32_t web_thread_number(const struct web_thread *thread);
 /* The responses that the thread keeps. Called on the thread itself. */
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
 /* The counters of the thread. Only the thread itself changes them. */

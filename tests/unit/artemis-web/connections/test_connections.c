@@ -66,7 +66,8 @@ static struct peer *connect_peer(struct fixture *fixture, int index, uint64_t no
     peer->theirs = ends[1];
     peer->admitted = connections_admit(&fixture->table, peer->ours, &plain, now_ms);
     if (peer->admitted)
-        connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL, now_ms);
+        connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL,
+                        (uint32_t)index, now_ms);
     else
         close(peer->ours);
     return peer;
@@ -108,8 +109,8 @@ static void request_learns_how_long_its_connection_was_silent(void **state)
     struct fixture *fixture = *state;
     struct connection *connection = &connect_peer(fixture, 0, 1000)->connection;
     assert_int_equal(connection_reading(&fixture->table, connection, 1700), 700);
-    assert_true(connection_serving(&fixture->table, connection, 1800));
-    connection_idle(&fixture->table, connection, 2000);
+    assert_true(connection_serving(connection, 1800));
+    connection_idle(connection, 2000);
     connections_sweep(&fixture->table, 3000);
     assert_int_equal(connection_reading(&fixture->table, connection, 4500), 2500);
 }
@@ -161,8 +162,8 @@ static void new_connection_over_the_limit_displaces_the_idle(void **state)
     connection_reading(&fixture->table, &connect_peer(fixture, 0, 0)->connection, 0);
     struct peer *idle = connect_peer(fixture, 1, 0);
     connection_reading(&fixture->table, &idle->connection, 0);
-    assert_true(connection_serving(&fixture->table, &idle->connection, 1));
-    connection_idle(&fixture->table, &idle->connection, 2);
+    assert_true(connection_serving(&idle->connection, 1));
+    connection_idle(&idle->connection, 2);
     connection_reading(&fixture->table, &connect_peer(fixture, 2, 0)->connection, 0);
     struct peer *late = connect_peer(fixture, 3, 2 + IDLE_BEFORE_DISPLACED_MS);
     assert_alive(late);
@@ -209,7 +210,7 @@ static void request_that_drips_in_is_timed_out(void **state)
     assert_alive(slow);
     connections_sweep(&fixture->table, 5 + REQUEST_SECS * 1000);
     assert_ended_saying(slow, "408 Request Timeout");
-    assert_false(connection_serving(&fixture->table, &slow->connection, 20 * 1000));
+    assert_false(connection_serving(&slow->connection, 20 * 1000));
     connections_sweep(&fixture->table, 60 * 1000); /* once is enough */
     assert_ended_saying(slow, "");
 }
@@ -222,8 +223,7 @@ static void request_whose_client_left_midway_is_dropped(void **state)
     assert_int_equal(send(peer->theirs, "x", 1, 0), 1);
     assert_int_equal(shutdown(peer->theirs, SHUT_WR), 0);
     connections_sweep(&fixture->table, 1);
-    assert_true(connection_serving(&fixture->table, &peer->connection,
-                                   1)); /* what it sent is still to be read */
+    assert_true(connection_serving(&peer->connection, 1)); /* what it sent is still to be read */
     connection_reading(&fixture->table, &peer->connection, 2);
     char byte;
     assert_int_equal(recv(peer->ours, &byte, 1, 0), 1);
@@ -233,7 +233,7 @@ static void request_whose_client_left_midway_is_dropped(void **state)
     assert_alive(peer);
     connections_sweep(&fixture->table, 1500);
     assert_ended_saying(peer, "");
-    assert_false(connection_serving(&fixture->table, &peer->connection, 2000));
+    assert_false(connection_serving(&peer->connection, 2000));
 }
 
 /* The library has read the request, and the sweep comes before the request is recorded here. */
@@ -245,7 +245,7 @@ static void request_of_a_client_that_left_is_not_lost_between_two_states(void **
     connections_sweep(&fixture->table, 1000);
     connection_reading(&fixture->table, &peer->connection, 1900);
     connections_sweep(&fixture->table, 2000); /* the first in this state */
-    assert_true(connection_serving(&fixture->table, &peer->connection, 2100));
+    assert_true(connection_serving(&peer->connection, 2100));
 }
 
 static void large_body_earns_time(void **state)
@@ -256,7 +256,7 @@ static void large_body_earns_time(void **state)
     connection_received(&peer->connection, 3 * BODY_BYTES_PER_SEC);
     connections_sweep(&fixture->table, (REQUEST_SECS + 3) * 1000 - 1);
     assert_alive(peer);
-    assert_true(connection_serving(&fixture->table, &peer->connection, (REQUEST_SECS + 3) * 1000));
+    assert_true(connection_serving(&peer->connection, (REQUEST_SECS + 3) * 1000));
     connections_sweep(&fixture->table, 1000 * 1000); /* being answered: that is timed otherwise */
     assert_alive(peer);
 }
@@ -266,8 +266,8 @@ static void connection_idle_too_long_is_closed_without_a_word(void **state)
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
     connection_reading(&fixture->table, &peer->connection, 0);
-    assert_true(connection_serving(&fixture->table, &peer->connection, 0));
-    connection_idle(&fixture->table, &peer->connection, 7);
+    assert_true(connection_serving(&peer->connection, 0));
+    connection_idle(&peer->connection, 7);
     connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000 - 1);
     assert_alive(peer);
     connections_sweep(&fixture->table, 7 + IDLE_SECS * 1000);
@@ -339,7 +339,7 @@ static void slow_request_over_tls_is_refused_by_its_thread(void **state)
     connections_sweep(&fixture->table, 11000);
     assert_int_equal(refused_count, 1);
     assert_alive(peer);
-    assert_false(connection_serving(&fixture->table, &peer->connection, 11000));
+    assert_false(connection_serving(&peer->connection, 11000));
     response[connection_write_end_error(&peer->connection, response)] = '\0';
     assert_non_null(strstr(response, "HTTP/1.1 408 "));
     assert_non_null(strstr(response, "must arrive within 10 s"));
@@ -361,7 +361,7 @@ static void some_connections_over_the_limit_are_admitted_with_tls(void **state)
         admitted++;
     assert_int_equal(admitted, 16);
     assert_false(connect_peer(fixture, LIMIT, 0)->admitted);
-    connections_add(&fixture->table, &excess, -1, &with_tls, count_refused, 0);
+    connections_add(&fixture->table, &excess, -1, &with_tls, count_refused, 0, 0);
     assert_true(excess.is_excess);
     connections_remove(&fixture->table, &excess);
     for (; admitted > 1; admitted--)

@@ -67,7 +67,8 @@ static bool try_open(int slot, uint8_t host, bool has_tls, uint64_t now_ms)
     struct connection_origin origin = from(host, has_tls);
     if (!connections_admit(&table, -1, &origin, now_ms))
         return false;
-    connections_add(&table, &slots[slot], -1, &origin, has_tls ? refuse : NULL, now_ms);
+    connections_add(&table, &slots[slot], -1, &origin, has_tls ? refuse : NULL, (uint32_t)slot,
+                    now_ms);
     return true;
 }
 
@@ -79,7 +80,7 @@ static void close_slot(int slot)
 static void make_busy(int slot, uint64_t now_ms)
 {
     connection_reading(&table, &slots[slot], now_ms);
-    connection_serving(&table, &slots[slot], now_ms);
+    connection_serving(&slots[slot], now_ms);
 }
 
 static struct connection_counters counters(void)
@@ -152,7 +153,7 @@ static void loopback_may_take_the_whole_table(void **state)
     for (int i = 0; i < LIMIT; i++) {
         const struct connection_origin *origin = &both[i < LIMIT - 5];
         assert_true(connections_admit(&table, -1, origin, 0));
-        connections_add(&table, &slots[i], -1, origin, NULL, 0);
+        connections_add(&table, &slots[i], -1, origin, NULL, (uint32_t)i, 0);
         make_busy(i, 0);
     }
     assert_false(connections_admit(&table, -1, &both[0], 5000));
@@ -209,8 +210,8 @@ static void first_request_ends_the_handshake(void **state)
     for (int i = 0; i < 10 * HANDSHAKES; i++) {
         assert_true(try_open(i, 1, true, 0));
         connection_reading(&table, &slots[i], 0);
-        connection_serving(&table, &slots[i], 0);
-        connection_idle(&table, &slots[i], 0);
+        connection_serving(&slots[i], 0);
+        connection_idle(&slots[i], 0);
         connection_reading(&table, &slots[i], 0);
     }
     assert_int_equal(counters().handshakes_refused, 0);

@@ -67,9 +67,9 @@ static struct peer *serve_tcp_peer_with(struct fixture *fixture, int buffer, uin
     assert_true(peer->ours > 0);
     close(listener);
     assert_true(connections_admit(&fixture->table, peer->ours, &plain, now_ms));
-    connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL, now_ms);
+    connections_add(&fixture->table, &peer->connection, peer->ours, &plain, NULL, 0, now_ms);
     connection_reading(&fixture->table, &peer->connection, now_ms);
-    assert_true(connection_serving(&fixture->table, &peer->connection, now_ms));
+    assert_true(connection_serving(&peer->connection, now_ms));
     return peer;
 }
 
@@ -257,9 +257,9 @@ static void each_response_has_its_own_time(void **state)
     struct peer *peer = serve_tcp_peer(fixture, 0);
     respond_until_blocked(peer);
     connections_sweep(&fixture->table, 1000);
-    connection_idle(&fixture->table, &peer->connection, 9000);
+    connection_idle(&peer->connection, 9000);
     connection_reading(&fixture->table, &peer->connection, 9000);
-    assert_true(connection_serving(&fixture->table, &peer->connection, 9000));
+    assert_true(connection_serving(&peer->connection, 9000));
     connections_sweep(&fixture->table, 9000 + STALLED_SECS * 1000);
     assert_int_equal(timed_out(fixture), 0);
     connections_sweep(&fixture->table, 9000 + 2 * STALLED_SECS * 1000);
