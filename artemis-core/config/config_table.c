@@ -50,9 +50,10 @@ const struct config_setting config_settings[] = {
                     "listener may change the registry; each start logs a warning. If false, the "
                     "node does not start."},
     {NAME(server, region, "local"),
-     .description = "Region of this node, shown to clients; discovery does not filter by it."},
+     .description = "Region of this node, which `artemis register` gives to instances by default. "
+                    "Peers of another region are remote (`cluster.remote`)."},
     {NAME(server, zone, "zone1"),
-     .description = "Zone of this node, shown to clients; discovery does not filter by it."},
+     .description = "Zone of this node, which `artemis register` gives to instances by default."},
     {NUMBER(server, threads, 1, 256, NULL), .default_note = "number of cores",
      .description = "Number of threads that serve requests; a node with a listener for TLS has as "
                     "many more for it."},

@@ -60,7 +60,7 @@ void connections_free(struct connections *table)
     pthread_mutex_destroy(&table->_shared.lock);
 }
 
-/* --- lists; the caller holds the lock of the group --------------------------------------------- */
+/* --- lists; the caller holds the lock of the group -------------------------------------------- */
 
 static void unlink_one(struct connection *connection)
 {
@@ -87,7 +87,7 @@ uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms
     return now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
 }
 
-/* --- ending a connection; the caller holds both locks ------------------------------------------ */
+/* --- ending a connection; the caller holds both locks ----------------------------------------- */
 
 static const char *status_phrase(int status)
 {

@@ -26,7 +26,7 @@ enum {
     SWEEP_PAUSE_US = 100,
 };
 
-/* --- one connection; the caller holds both locks ----------------------------------------------- */
+/* --- one connection; the caller holds both locks ---------------------------------------------- */
 
 /* The same as connections_end, after an error response. */
 static void refuse(struct connections *table, struct connection *connection, enum error error,
@@ -188,7 +188,7 @@ static bool sweep_one(struct connections *table, struct connection *connection, 
     return true;
 }
 
-/* --- all connections --------------------------------------------------------------------------- */
+/* --- all connections -------------------------------------------------------------------------- */
 
 /* Checks each connection of one list and moves it to the end with its age unchanged, which restores
  * the order at the end. Releases the locks in between. */

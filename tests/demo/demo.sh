@@ -91,7 +91,7 @@ start_server() { :; }
 set_members() { :; }
 sees() { "$artemis" cluster --server "${urls[$1]}" | grep -q "^$2  *up "; } # NODE PEER
 has_left() { "$artemis" cluster --server "${urls[$1]}" | grep -q 'has no peers'; }
-[ -e "$folder/providers/$provider.sh" ] || fail "no such provider: $provider"
+[ -e "$folder/providers/$provider.sh" ] || fail "no such provider: $provider; use one of: $(cd "$folder/providers" && echo *.sh | sed 's/[.]sh//g')"
 # shellcheck source=/dev/null
 . "$folder/providers/$provider.sh"
 

@@ -104,8 +104,7 @@ static void client_that_stalls_is_closed_and_a_slow_one_is_not(void **state)
             closed_ms = wait_now_ms();
         }
     }
-    assert_in_range(closed_ms - began_ms, STALLED_MS - 1000,
-                    STALLED_MS + 4000 + wait_timeout_ms() / 10);
+    assert_in_range(closed_ms - began_ms, STALLED_MS - 1000, 2 * STALLED_MS);
     check_under_way(fixture, 1);
     assert_true(metric(fixture, "artemis_connections_timed_out_total") == 1);
     assert_true(metric(fixture, "artemis_connections") == 2);

@@ -119,6 +119,7 @@ static void lagging_client_with_a_filter_gets_the_instances_that_match(void **st
 {
     struct fixture *fixture = *state;
     struct websocket_client slow;
+    char path[64];
     change(fixture->http, 1);
     websocket_client_open(&slow, fixture->server.port, "/ws");
     limit_receive_buffer(&slow);
@@ -133,15 +134,17 @@ static void lagging_client_with_a_filter_gets_the_instances_that_match(void **st
     int reloads = 0;
     for (int last = 1; last < CHANGES;) {
         struct http_response *pushed = websocket_client_next(&slow);
+        int count = (int)json_array_size(check_find(pushed->json, "changes"));
         bool is_reload = strcmp(check_text(pushed, "changes[0].change_type"), "reload") == 0;
-        check_count(pushed, "changes", is_reload ? 2 : 1);
-        check_json(pushed,
-                   is_reload ? "changes[1].instance.zone_id" : "changes[0].instance.zone_id",
-                   "'z'");
-        int port = port_of(pushed, is_reload);
-        assert_true(is_reload ? port > last : port == last + 1);
+        assert_true(is_reload ? count == 2 : count > 0);
+        for (int i = is_reload; i < count; i++) { /* changes of one turn share a message */
+            snprintf(path, sizeof path, "changes[%d].instance.zone_id", i);
+            check_json(pushed, path, "'z'");
+            int port = port_of(pushed, i);
+            assert_true(is_reload ? port > last : port == last + 1);
+            last = port;
+        }
         reloads += is_reload;
-        last = port;
     }
     assert_true(reloads > 0);
     change_in(fixture->http, "other", CHANGES + 1);
