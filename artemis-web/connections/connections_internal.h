@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * connections_internal - what the files of connections.h share: connections_addresses.c counts the
- * connections of each address, connections_sweep.c ends those whose timeouts have passed. The caller
- * holds the lock of the table, and that of the group where it says so. Not for other modules.
+ * connections of each address, connections_sweep.c ends those whose timeouts have passed. The
+ * caller holds the lock of the table, and that of the group where it says so. Not for other
+ * modules.
  */
 #pragma once
 
