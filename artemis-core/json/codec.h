@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "artemis-core/base/error.h"
 #include "artemis-core/json/json_writer.h"
 #include "artemis-core/model/instance_filter.h"
@@ -59,6 +61,11 @@ MUST_USE enum error document_u64(struct document *document, const char *snake_na
 MUST_USE enum error document_numbers(struct document *document, const char *snake_name,
                                      uint64_t highest, size_t max, uint64_t *out, size_t *count,
                                      bool *given, char message[MESSAGE_BYTES]);
+
+/* Parses JSON with these flags of Jansson, within a budget of memory that follows from its size.
+ * The caller owns *out. ERR_INVALID_JSON, ERR_TOO_MANY_ITEMS, with *message; ERR_NO_MEMORY. */
+MUST_USE enum error json_read(struct slice body, size_t flags, json_t **out,
+                              char message[MESSAGE_BYTES]);
 
 /* Reads an optional filter: {"zone":Z,"region":R,"status":S,"meta":{KEY:VALUE}}, with the rules of
  * the query of discovery. Without `status` it selects every status. Its texts are borrowed from the

@@ -15,11 +15,6 @@ struct document {
     enum name_casing names;
 };
 
-/* Parses JSON with these flags of Jansson, within a budget of memory that follows from its size.
- * The caller owns *out. ERR_INVALID_JSON, ERR_TOO_MANY_ITEMS, with *message; ERR_NO_MEMORY. */
-MUST_USE enum error json_read(struct slice body, size_t flags, json_t **out,
-                              char message[MESSAGE_BYTES]);
-
 /* As document_parse, into a document of the caller. document_close frees its content. */
 MUST_USE enum error document_open(struct slice body, struct document *document,
                                   char message[MESSAGE_BYTES]);

@@ -2,6 +2,7 @@
 #include "libartemis/wire/wire.h"
 
 #include "libartemis/wire/wire_internal.h"
+#include "libartemis/wire/wire_text.h"
 
 #include "artemis-core/json/codec_internal.h"
 #include "artemis-core/json/fast_parser.h"
@@ -164,11 +165,6 @@ uint64_t wire_number_of(const json_t *object, const char *name)
 {
     json_int_t number = json_integer_value(json_object_get(object, name));
     return number > 0 ? (uint64_t)number : 0;
-}
-
-static void copy_text(char *to, size_t size, const char *from)
-{
-    snprintf(to, size, "%s", from);
 }
 
 /* A server may send names in both casings at once. The snake_case names are enough. */
@@ -352,8 +348,8 @@ static bool read_failure(const json_t *item, struct wire_failure *failure)
         instance_key_make(parts, &failure->key, &problem))
         return false;
     failure->stored_revision = wire_number_of(item, "stored_revision");
-    copy_text(failure->reason, sizeof failure->reason, wire_text_of(item, "reason"));
-    copy_text(failure->message, sizeof failure->message, wire_text_of(item, "error_message"));
+    wire_copy_text(failure->reason, sizeof failure->reason, wire_text_of(item, "reason"));
+    wire_copy_text(failure->message, sizeof failure->message, wire_text_of(item, "error_message"));
     return true;
 }
 
@@ -388,8 +384,8 @@ static enum error read_status(const json_t *root, struct wire_result *result)
     const char *code = wire_text_of(status, camel ? "errorCode" : "error_code");
     const char *message = wire_text_of(status, camel ? "errorMessage" : "error_message");
     result->done = strcmp(code, "success") == 0;
-    copy_text(result->reason, sizeof result->reason, wire_text_of(status, "reason"));
-    copy_text(result->message, sizeof result->message, message);
+    wire_copy_text(result->reason, sizeof result->reason, wire_text_of(status, "reason"));
+    wire_copy_text(result->message, sizeof result->message, message);
     return ERR_NONE;
 }
 
@@ -515,7 +511,7 @@ static enum error read_epoch(const json_t *epoch, char out[WIRE_EPOCH_MAX])
     if (!dump)
         return ERR_NO_MEMORY;
     if (strlen(dump) < WIRE_EPOCH_MAX)
-        copy_text(out, WIRE_EPOCH_MAX, dump);
+        wire_copy_text(out, WIRE_EPOCH_MAX, dump);
     free(dump);
     return ERR_NONE;
 }
@@ -543,7 +539,7 @@ static void read_push_rest(const json_t *root, struct push_message *message)
     message->type = type_of(wire_text_of(root, "type"));
     message->revision = wire_number_of(root, "version");
     message->incomplete = json_is_false(json_object_get(root, "complete"));
-    copy_text(message->message, sizeof message->message, wire_text_of(root, "message"));
+    wire_copy_text(message->message, sizeof message->message, wire_text_of(root, "message"));
     const char *reason = wire_text_of(root, "reason");
     message->limited =
         strcmp(reason, "over-limit") == 0 || strcmp(reason, "over-client-limit") == 0;

@@ -384,7 +384,9 @@ void consul_plan_on_failure(struct consul_plan *plan, enum consul_step step, lon
             return;
         }
     }
-    consul_read_message(body, message);
+    /* The body of a success, which was cut off, is no message. */
+    bool has_message = status != 0 && status / 100 != 2;
+    consul_read_message(has_message ? body : (struct slice){0}, message);
     snprintf(text, sizeof(text), "%.300s%s%s", problem, message[0] ? ": " : "", message);
     fail(plan, task_of(plan, step), text, random, now_ms);
 }

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "artemis-core/json/codec.h"
 #include "artemis-server/cluster/providers/json_text.h"
 
-enum { PORT_MAX = 65535, SCHEME_BYTES = 8 };
+enum { SCHEME_BYTES = 8 };
 
 /* --- an instance ------------------------------------------------------------------------------ */
 
@@ -62,8 +63,10 @@ static bool is_instance(const json_t *entry)
 bool consul_read_instances(struct slice body, consul_instance_handler *on_instance, void *context)
 {
     struct consul_instance instance;
-    json_t *root =
-        body.data ? json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    char message[MESSAGE_BYTES];
+    json_t *root = NULL;
+    if (!body.data || json_read(body, 0, &root, message))
+        return false;
     bool is_valid = json_is_array(root);
     for (size_t i = 0; i < json_array_size(root) && is_valid; i++)
         is_valid = is_instance(json_array_get(root, i));

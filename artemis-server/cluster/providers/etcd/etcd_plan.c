@@ -13,7 +13,8 @@
 
 enum {
     MS_PER_SEC = 1000,
-    RENEWALS = 3, /* in a time-to-live */
+    TTL_SECS_MAX = 24 * 60 * 60, /* of a lease; etcd may answer more than was asked for */
+    RENEWALS = 3,                /* in a time-to-live */
     TIMEOUT_MIN_MS = 300,
     TIMEOUT_MAX_MS = 3000,
     RESTART_MS = 100, /* before a step that is repeated without a failure */
@@ -385,6 +386,8 @@ static bool on_lease(struct etcd_plan *plan, struct slice body, uint64_t now_ms)
     if (!etcd_read_lease(body, &lease, &ttl_secs) || (ttl_secs == 0 && !plan->lease))
         return false; /* a new lease must have a time */
     plan->lease = lease;
+    if (ttl_secs > TTL_SECS_MAX)
+        ttl_secs = TTL_SECS_MAX;
     plan->renew_ms = now_ms + ttl_secs * MS_PER_SEC / RENEWALS;
     if (ttl_secs == 0)
         lose_lease(plan);
@@ -525,7 +528,9 @@ void etcd_plan_on_failure(struct etcd_plan *plan, enum etcd_step step, long stat
         restart(plan, now_ms);
         return;
     }
-    etcd_read_message(body, message);
+    /* The body of a success, which was cut off, may have a token. */
+    bool has_message = status != 0 && status / 100 != 2;
+    etcd_read_message(has_message ? body : (struct slice){0}, message);
     snprintf(text, sizeof(text), "%.300s%s%s", problem, message[0] ? ": " : "", message);
     fail(plan, text, now_ms);
 }

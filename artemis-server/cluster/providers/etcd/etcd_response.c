@@ -6,14 +6,17 @@
 #include <string.h>
 
 #include "artemis-core/base/base64.h"
+#include "artemis-core/json/codec.h"
 #include "artemis-server/cluster/providers/json_text.h"
 
 /* --- values ----------------------------------------------------------------------------------- */
 
 static json_t *parse(struct slice text)
 {
-    json_t *root =
-        text.data ? json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    char message[MESSAGE_BYTES];
+    json_t *root = NULL;
+    if (!text.data || json_read(text, 0, &root, message))
+        return NULL;
     if (json_is_object(root))
         return root;
     json_decref(root);
@@ -159,10 +162,7 @@ bool etcd_read_token(struct slice body, char out[ETCD_TOKEN_BYTES])
 void etcd_read_message(struct slice body, char out[ETCD_MESSAGE_BYTES])
 {
     json_t *root = parse(body);
-    if (root)
-        copy_message(json_object_get(root, "message"), out);
-    else
-        json_text_copy_printable(body, out, ETCD_MESSAGE_BYTES);
+    copy_message(json_object_get(root, "message"), out);
     json_decref(root);
 }
 

@@ -43,8 +43,8 @@ bool etcd_read_lease(struct slice body, uint64_t *lease, uint64_t *ttl_secs);
 /* The number of members that vote: all but learners. */
 bool etcd_read_voters(struct slice body, size_t *voters);
 bool etcd_read_token(struct slice body, char out[ETCD_TOKEN_BYTES]);
-/* The message of a failed request, in printable ASCII: a field of JSON, or a text; "" if it has
- * none. */
+/* The message of a failed request, in printable ASCII: a field of JSON; "" if it has none. Other
+ * texts may repeat a secret of the request. */
 void etcd_read_message(struct slice body, char out[ETCD_MESSAGE_BYTES]);
 /* The address in the value of a node's key. */
 bool etcd_read_url(struct slice value, char out[MEMBER_URL_BYTES]);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "artemis-core/json/codec.h"
 #include "artemis-core/json/json_writer.h"
 
 enum { MS_PER_SEC = 1000, LEASE_SECS_MAX = 3600, PORT_NAME_BYTES = 64 };
@@ -165,7 +166,9 @@ static bool read_lease(json_t *value, struct kubernetes_object *out)
 
 static json_t *load(struct slice bytes)
 {
-    return json_loadb(bytes.data ? bytes.data : "", bytes.size, 0, NULL);
+    char message[MESSAGE_BYTES];
+    json_t *root = NULL;
+    return bytes.data && !json_read(bytes, 0, &root, message) ? root : NULL;
 }
 
 /* A version becomes a part of a URL. */

@@ -195,8 +195,8 @@ static void on_watch_end(void *context, const struct provider_http_response *res
     struct provider_http_response refused = *response;
     char problem[64];
     collection->call = NULL;
-    snprintf(problem, sizeof(problem), "the watch has ended with the error %d",
-             (int)collection->line_error);
+    snprintf(problem, sizeof(problem), "the watch has ended with the error %ld",
+             (long)collection->line_error);
     refused.problem = collection->line_error > 0 ? problem : "an event cannot be read";
     if (collection->line_error != 0)
         fail(collection, &refused, collection->line_error);

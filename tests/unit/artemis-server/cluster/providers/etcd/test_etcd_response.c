@@ -123,8 +123,10 @@ static void token_message_and_address_are_read(void **state)
     assert_false(etcd_read_token(slice_of(big), token));
     etcd_read_message(SLICE("{\"error\":\"e\",\"message\":\"m\\u001b\\u00e9!\"}"), message);
     assert_string_equal(message, "m!");
-    etcd_read_message(SLICE("Not\nFound\xff"), message);
-    assert_string_equal(message, "NotFound");
+    etcd_read_message(SLICE("bad header Authorization: abc.5"), message);
+    assert_string_equal(message, "");
+    etcd_read_message(SLICE("{\"token\":\"abc.5\""), message); /* was cut off */
+    assert_string_equal(message, "");
     etcd_read_message((struct slice){NULL, 0}, message);
     assert_string_equal(message, "");
     assert_true(etcd_read_url(SLICE("{\"url\":\"http://a:1\",\"zone\":\"z\"}"), url));
