@@ -6,7 +6,7 @@
 
 #include "artemis-core/base/text.h"
 
-/* The size of a character that ends a line, or moves or colours what follows: C0, DEL, C1, and marks
+/* The size of a character that ends a line, or moves or colours what follows: C0, DEL, C1, marks
  * of direction. 0: it is none. */
 static size_t unsafe_size(const char *text)
 {
