@@ -141,6 +141,7 @@ static void agent_that_is_away_changes_nothing_until_it_returns(void **state)
     consul_agent_stop(&agent);
     wait_failing(&nodes[1], agent.http.url);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
     start_node(3); /* alone, until the agent is there */

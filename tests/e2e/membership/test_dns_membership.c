@@ -107,6 +107,7 @@ static void nodes_join_and_leave_without_a_restart(void **state)
     start_node(1);
     start_node(2);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register_many(nodes[1].http, "shop", 50);
     dns_server_set_hosts(&dns, THREE);
     start_node(3);
@@ -117,6 +118,7 @@ static void nodes_join_and_leave_without_a_restart(void **state)
     member_node_stop(&nodes[1]);
     member_node_wait_peers(&nodes[2], "node3");
     member_node_wait_peers(&nodes[3], "node2");
+    member_node_wait_ready(&nodes[3]);
     call_register(nodes[3].http, "late", "i0");
     member_node_wait_count(nodes, "late", 1);
     member_node_wait_count(nodes, "shop", 50);
@@ -175,6 +177,7 @@ static void failing_server_changes_nothing(void **state)
     if (!strstr(problem, "artemis.test:"))
         fail_msg("the problem is: %s", problem);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
     check_contains(http_get(nodes[1].http, "/api/status/cluster"),
@@ -245,6 +248,7 @@ static void node_with_storage_and_without_a_server_waits_for_its_peers(void **st
     start_node(2);
     member_node_start(nodes, 1, peer_port, settings);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register_many(nodes[1].http, "shop", 2);
     member_node_wait_count(nodes, "shop", 2);
     member_node_stop(&nodes[1]);

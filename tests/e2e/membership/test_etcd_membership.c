@@ -144,6 +144,7 @@ static void killed_etcd_changes_nothing_until_it_returns(void **state)
     if (!strstr(problem, etcd.endpoints))
         fail_msg("the problem is: %s", problem);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
     start_node(3); /* alone, until etcd is there */

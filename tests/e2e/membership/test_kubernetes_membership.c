@@ -200,6 +200,7 @@ static void lost_server_changes_nothing(void **state)
     kubernetes_api_stop(&api);
     wait_problem("endpointslices"); /* a request for a Lease may have failed first */
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register(nodes[1].http, "shop", "i0");
     member_node_wait_count(nodes, "shop", 1);
     assert_non_null(strstr(http_get(nodes[1].http, "/metrics")->body,

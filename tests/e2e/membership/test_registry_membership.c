@@ -122,6 +122,7 @@ static void all_nodes_are_replaced_one_after_the_other(void **state)
     start_node(1, 1, NULL);
     start_node(2, 1, NULL);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register_many(nodes[1].http, "shop", 100);
     member_node_wait_count(nodes, "shop", 100);
     for (int number = 3; number <= 5; number++) {

@@ -130,6 +130,7 @@ static void nodes_are_replaced_one_after_the_other(void **state)
     start_node(1, PEERS(2), NULL);
     start_node(2, PEERS(1), NULL);
     member_node_wait_peers(&nodes[1], "node2");
+    member_node_wait_ready(&nodes[1]);
     call_register_many(nodes[1].http, "shop", 50);
     member_node_wait_count(nodes, "shop", 50);
     for (int number = 3; number <= 4; number++) {
