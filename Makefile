@@ -104,6 +104,9 @@ LIBS_FOR_libartemis     := $(LIB_parts) $(LIB_core)
 LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(LIB_core)
 LIBS_FOR_fuzz_client    := $(LIBS_FOR_libartemis)
 
+# Programs of end-to-end tests at the same time. ThreadSanitizer needs ten times the processor time.
+E2E_PER_CORE := $(if $(filter tsan,$(VARIANT)),1,2)
+
 # Those of the tests $(1) whose path contains ONLY.
 chosen       = $(if $(ONLY),$(foreach test,$(1),$(if $(findstring $(ONLY),$(test)),$(test))),$(1))
 
@@ -126,7 +129,7 @@ unit: $(UNIT_BIN) $(REPLAY_BIN) ## run the unit tests (ONLY=shard for those with
 	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) $(DEMO_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
-	@JOBS=$$(($$(nproc) * 2)) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_SCRIPTS) $(E2E_BIN))
+	@JOBS=$$(($$(nproc) * $(E2E_PER_CORE))) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_SCRIPTS) $(E2E_BIN))
 
 lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh
