@@ -108,9 +108,19 @@ static bool is_scheme_alone(struct slice node)
     return node.size >= size && memcmp(node.data + node.size - size, end, size) == 0;
 }
 
-static enum error check_node(struct engine *engine, struct slice node, char message[MESSAGE_BYTES])
+static enum error refuse_node(struct slice node, char message[MESSAGE_BYTES])
 {
     char quoted[160];
+    text_quote(quoted, sizeof(quoted), node);
+    snprintf(message, MESSAGE_BYTES,
+             "node: must be a node id or an address (host:port, port 1 to 65535) of at most %d "
+             "bytes, is %s",
+             BLOCK_NODE_BYTES - 1, quoted);
+    return ERR_INVALID_FIELD;
+}
+
+static enum error check_node(struct engine *engine, struct slice node, char message[MESSAGE_BYTES])
+{
     if (!engine->replication) {
         snprintf(message, MESSAGE_BYTES,
                  "node: this node has no peers (cluster.enabled, replication.enabled)");
@@ -118,11 +128,21 @@ static enum error check_node(struct engine *engine, struct slice node, char mess
     }
     if (node.size > 0 && block_text_is_valid(node, BLOCK_NODE_BYTES) && !is_scheme_alone(node))
         return ERR_NONE;
-    text_quote(quoted, sizeof(quoted), node);
-    snprintf(message, MESSAGE_BYTES,
-             "node: must be a node id or an address (host:port) of at most %d bytes, is %s",
-             BLOCK_NODE_BYTES - 1, quoted);
-    return ERR_INVALID_FIELD;
+    return refuse_node(node, message);
+}
+
+/* Whether a text ends with a colon and digits, as an address does. */
+static bool has_port(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    return colon && colon[1] && colon[1 + strspn(colon + 1, "0123456789")] == '\0';
+}
+
+/* Whether a node that is not known here can have this as its id or address. */
+static bool is_possible(const char *name, bool has_scheme)
+{
+    return has_scheme || has_port(name) ? config_value_is_address(name, 1)
+                                        : config_value_is_name(name);
 }
 
 static void set_text(char *out, size_t size, const char *text)
@@ -152,7 +172,7 @@ static bool find_peer(struct engine *engine, const char *node, struct block *out
     size_t count = engine_peers(engine, peers);
     for (size_t i = 0; i < count; i++) {
         const char *address = block_address_of(peers[i].url);
-        if (strcmp(peers[i].node_id, node) != 0 && strcmp(address, node) != 0)
+        if (!node[0] || (strcmp(peers[i].node_id, node) != 0 && strcmp(address, node) != 0))
             continue;
         set_text(out->node_id, sizeof(out->node_id), peers[i].node_id);
         set_text(out->address, sizeof(out->address), address);
@@ -161,21 +181,32 @@ static bool find_peer(struct engine *engine, const char *node, struct block *out
     return false;
 }
 
-/* Fills in the id and the address; both, if the node is a peer. `node` has no scheme. */
-static void name_node(struct engine *engine, const char *node, struct block *out)
+/* Fills in the id and the address; both, if the node is a peer. False: no node can have this id or
+ * address. */
+static bool name_node(struct engine *engine, const char *node, struct block *out)
 {
-    if (find_listed(engine, node, out) || find_peer(engine, node, out))
-        return;
-    if (config_value_is_address(node))
-        set_text(out->address, sizeof(out->address), node);
+    const char *name = block_address_of(node);
+    if (find_listed(engine, name, out) || find_peer(engine, name, out))
+        return true;
+    if (!is_possible(name, name != node))
+        return false;
+    if (has_port(name))
+        set_text(out->address, sizeof(out->address), name);
     else
-        set_text(out->node_id, sizeof(out->node_id), node);
+        set_text(out->node_id, sizeof(out->node_id), name);
+    return true;
 }
 
 static bool is_own(const struct engine *engine, const char *node)
 {
     return strcmp(node, engine->config->server.node_id) == 0 ||
            strcmp(node, block_address_of(engine->peer_url)) == 0;
+}
+
+bool engine_knows_node(struct engine *engine, const struct block *block)
+{
+    struct block peer;
+    return find_peer(engine, block->node_id, &peer) || find_peer(engine, block->address, &peer);
 }
 
 enum error engine_block_node(struct engine *engine, struct slice node, struct block *order,
@@ -188,7 +219,8 @@ enum error engine_block_node(struct engine *engine, struct slice node, struct bl
     snprintf(text, sizeof(text), "%.*s", (int)node.size, node.data);
     const char *name = block_address_of(text);
     set_text(order->origin, sizeof(order->origin), engine->config->server.node_id);
-    name_node(engine, name, order);
+    if (!name_node(engine, text, order))
+        return refuse_node(node, message);
     if (is_own(engine, name) || is_own(engine, order->node_id)) {
         snprintf(message, MESSAGE_BYTES,
                  "node: is the node that was called; another node must block it");

@@ -37,28 +37,19 @@ bool log_enabled(enum log_level level)
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* The size of the control character that a text begins with (C0, DEL, or C1 in UTF-8); 0: none. */
-static size_t control_size(const char *text, size_t size)
-{
-    unsigned char c = (unsigned char)text[0];
-    if (c < 0x20 || c == 0x7f)
-        return 1;
-    return c == 0xc2 && size > 1 && (unsigned char)text[1] < 0xa0 ? 2 : 0;
-}
-
-/* Copies a text so that it stays on one line, does not control a terminal, and is valid UTF-8. It
- * may come from a client, or be cut. */
+/* Copies a text so that it stays on one line, does not control a terminal or change the direction
+ * of writing, and is valid UTF-8. It may come from a client, or be cut. */
 static struct slice clean(char out[LINE_BYTES_MAX], const char *text)
 {
     size_t size = strnlen(text, LINE_BYTES_MAX - 1);
     memcpy(out, text, size);
     bool is_utf8 = text_is_utf8((struct slice){out, size});
     for (size_t i = 0; i < size; i++) {
-        size_t control = control_size(out + i, size - i);
+        size_t unsafe = text_unsafe_size((struct slice){out + i, size - i});
         if (!is_utf8 && (unsigned char)out[i] >= 0x80)
             out[i] = '?';
-        else if (control > 0)
-            memset(out + i, ' ', control);
+        else if (unsafe > 0)
+            memset(out + i, ' ', unsafe);
     }
     return (struct slice){out, size};
 }

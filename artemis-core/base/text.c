@@ -184,6 +184,43 @@ bool text_is_utf8(struct slice value)
     return text_utf8_size(value) == value.size;
 }
 
+size_t text_unsafe_size(struct slice value)
+{
+    static const struct {
+        unsigned char size; /* of the character */
+        char before[2];     /* all of its bytes but the last one */
+        unsigned char first, last;
+    } ranges[] = {
+        {1, "", 0x00, 0x1F},         {1, "", 0x7F, 0x7F},         {2, "\xC2", 0x80, 0x9F},
+        {2, "\xD8", 0x9C, 0x9C},     {3, "\xE2\x80", 0x8E, 0x8F}, {3, "\xE2\x80", 0xA8, 0xAE},
+        {3, "\xE2\x81", 0xA6, 0xA9},
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        size_t size = ranges[i].size;
+        if (value.size < size || memcmp(value.data, ranges[i].before, size - 1) != 0)
+            continue;
+        unsigned char last = (unsigned char)value.data[size - 1];
+        if (last >= ranges[i].first && last <= ranges[i].last)
+            return size;
+    }
+    return 0;
+}
+
+bool text_is_safe(struct slice value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if (text_unsafe_size((struct slice){value.data + i, value.size - i}) > 0)
+            return false;
+    return true;
+}
+
+/* The code point of a valid sequence of two or three bytes. */
+static unsigned code_point(const unsigned char *c, size_t sequence)
+{
+    return sequence == 2 ? (c[0] & 0x1Fu) << 6 | (c[1] & 0x3Fu)
+                         : (c[0] & 0x0Fu) << 12 | (c[1] & 0x3Fu) << 6 | (c[2] & 0x3Fu);
+}
+
 /* Writes one character of a value as text_quote shows it. Returns the number of bytes written. */
 static size_t write_shown(const unsigned char *c, size_t sequence, char out[8])
 {
@@ -191,8 +228,8 @@ static size_t write_shown(const unsigned char *c, size_t sequence, char out[8])
         return (size_t)snprintf(out, 8, "\\x%02x", *c);
     if (*c == '"' || *c == '\\')
         return (size_t)snprintf(out, 8, "\\%c", *c);
-    if (sequence == 2 && c[0] == 0xC2 && c[1] < 0xA0) /* C1: terminals interpret it */
-        return (size_t)snprintf(out, 8, "\\u%04x", c[1]);
+    if (text_unsafe_size((struct slice){(const char *)c, sequence}) > 0)
+        return (size_t)snprintf(out, 8, "\\u%04x", code_point(c, sequence));
     memcpy(out, c, sequence);
     return sequence;
 }

@@ -57,6 +57,13 @@ bool text_is_utf8(struct slice value); /* by RFC 3629 */
 /* The number of bytes at the start of `value` that are valid UTF-8: all, if it is valid. */
 size_t text_utf8_size(struct slice value);
 
-/* Writes `value` for people: in quotes, control characters and invalid bytes escaped, truncated
+/* The bytes of the character at the start of `value` if it would end a line, control a terminal or
+ * change the direction of writing: C0, DEL, C1, U+061C, U+200E to F, U+2028 to E, U+2066 to 9.
+ * 0: it would not. */
+size_t text_unsafe_size(struct slice value);
+/* Whether no character of `value` is unsafe in that sense. */
+bool text_is_safe(struct slice value);
+
+/* Writes `value` for people: in quotes, unsafe characters and invalid bytes escaped, truncated
  * after 64 bytes. The output is valid UTF-8. */
 void text_quote(char *out, size_t out_size, struct slice value);

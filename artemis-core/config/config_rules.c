@@ -269,7 +269,7 @@ static bool advertise(struct config *config, const char *host)
     const char *port = strrchr(client_address(config), ':');
     char address[CONFIG_TEXT_BYTES];
     int size = snprintf(address, sizeof(address), format, host, port);
-    if (size < 0 || (size_t)size >= sizeof(address) || !config_value_is_address(address))
+    if (size < 0 || (size_t)size >= sizeof(address) || !config_value_is_address(address, 0))
         return false;
     memcpy(config->cluster.advertise_addr, address, (size_t)size + 1);
     return true;

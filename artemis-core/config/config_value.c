@@ -13,7 +13,7 @@ enum { SOCKET_PATH_BYTES = 108 };
 /* --- syntax of texts -------------------------------------------------------------------------- */
 
 /* Names are sent in HTTP headers, which lose blanks at both ends. */
-static bool is_name(const struct config_setting *setting, const char *text)
+static bool is_line(const struct config_setting *setting, const char *text)
 {
     (void)setting;
     size_t size = strlen(text);
@@ -23,6 +23,17 @@ static bool is_name(const struct config_setting *setting, const char *text)
         if ((unsigned char)*c < 0x20 || *c == 0x7F)
             return false;
     return text_is_utf8(slice_of(text));
+}
+
+bool config_value_is_name(const char *text)
+{
+    return is_line(NULL, text) && text_is_safe(slice_of(text));
+}
+
+static bool is_name(const struct config_setting *setting, const char *text)
+{
+    (void)setting;
+    return config_value_is_name(text);
 }
 
 static bool is_word(const struct config_setting *setting, const char *text)
@@ -70,9 +81,9 @@ static bool is_optional_address(const struct config_setting *setting, const char
     return text[0] == '\0' || is_address(setting, text);
 }
 
-bool config_value_is_address(const char *text)
+bool config_value_is_address(const char *text, uint16_t port_min)
 {
-    return is_address_within(text, 0, UINT16_MAX);
+    return is_address_within(text, port_min, UINT16_MAX);
 }
 
 static bool is_peer(const struct config_setting *setting, const char *text)
@@ -88,7 +99,7 @@ static bool is_peer(const struct config_setting *setting, const char *text)
 
 static bool is_path(const struct config_setting *setting, const char *text)
 {
-    return text[0] == '\0' || is_name(setting, text);
+    return text[0] == '\0' || is_line(setting, text);
 }
 
 /* The address of a UNIX socket holds 108 bytes with the terminating zero. */
@@ -208,8 +219,8 @@ static const struct {
     bool (*is_valid)(const struct config_setting *setting, const char *text);
     const char *description;
 } forms[] = {
-    [CONFIG_FORM_NAME] = {is_name,
-                          "1 to 255 bytes of UTF-8, no control character, no blank at an end"},
+    [CONFIG_FORM_NAME] = {is_name, "1 to 255 bytes of UTF-8, no control character or mark of "
+                                   "direction, no blank at an end"},
     [CONFIG_FORM_WORD] = {is_word, NULL},
     [CONFIG_FORM_ADDRESS] = {is_address, "HOST:PORT, port "},
     [CONFIG_FORM_OPTIONAL_ADDRESS] = {is_optional_address, "nothing, or HOST:PORT, port "},
@@ -220,7 +231,7 @@ static const struct {
     [CONFIG_FORM_SHA256] = {is_sha256, "64 hexadecimal digits"},
     [CONFIG_FORM_EXPIRY] = {is_expiry,
                             "a day like 2027-01-31, or a time like 2027-01-31T12:00:00Z"},
-    [CONFIG_FORM_PATTERN] = {is_name, "a service id, in which * stands for any text"},
+    [CONFIG_FORM_PATTERN] = {is_line, "a service id, in which * stands for any text"},
     [CONFIG_FORM_DNS_NAME] = {is_dns_name,
                               "HOST:PORT or _SERVICE._PROTOCOL.DOMAIN, HOST no address, port "},
     [CONFIG_FORM_DOMAIN] = {is_optional_domain, "a host name, or nothing"},

@@ -28,8 +28,11 @@ struct toml_value config_value_invalid_part(const struct config_setting *setting
 /* What precedes the allowed values in a message: "a whole number, " */
 const char *config_value_article(const struct config_setting *setting);
 
-/* Whether a text is HOST:PORT, with any port. */
-bool config_value_is_address(const char *text);
+/* Whether a text is HOST:PORT, with a port from port_min on. */
+bool config_value_is_address(const char *text, uint16_t port_min);
+
+/* Whether a text can be the id of a node. */
+bool config_value_is_name(const char *text);
 
 /* Appends "4 MiB", or the number of bytes if it is not a multiple of a unit. */
 void config_value_write_size(struct text *out, uint64_t bytes);

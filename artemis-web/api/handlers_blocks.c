@@ -18,10 +18,13 @@ static enum error read_reason(struct document *document, struct block *order,
     enum error error = document_text(document, "reason", &reason, message);
     if (error)
         return error;
-    if (!block_text_is_valid(reason, sizeof(order->reason))) {
+    if (!block_text_is_valid(reason, sizeof(order->reason)) || !text_is_safe(reason)) {
+        char quoted[160];
+        text_quote(quoted, sizeof(quoted), reason);
         snprintf(message, MESSAGE_BYTES,
-                 "reason: must be one line of at most %zu bytes, without control characters",
-                 sizeof(order->reason) - 1);
+                 "reason: must be one line of at most %zu bytes, without control characters and "
+                 "marks of direction, is %s",
+                 sizeof(order->reason) - 1, quoted);
         return ERR_INVALID_FIELD;
     }
     snprintf(order->reason, sizeof(order->reason), "%.*s", (int)reason.size, reason.data);
@@ -67,6 +70,8 @@ static enum error run_order(struct request *request, struct response *response, 
     struct json_writer w = status_begin(request, response);
     named_string(&w, "node_id", order.node_id);
     named_string(&w, "address", order.address);
+    if (blocks)
+        named_bool(&w, "known", engine_knows_node(request->engine, &order));
     jw_close(&w, '}');
     return ERR_NONE;
 }

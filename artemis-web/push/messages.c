@@ -235,18 +235,22 @@ void message_pong(struct text *out)
     jw_close(&w, '}');
 }
 
-static void write_topic_of_client(struct json_writer *w, struct slice topic)
+/* The subject of the client's message, as it was sent. */
+static void write_subject(struct json_writer *w, struct slice service_id, struct slice topic)
 {
+    if (service_id.data && service_id.size <= ID_BYTES_MAX)
+        write_service_id(w, service_id);
     if (topic.data && topic.size <= TOPIC_BYTES_MAX)
         write_topic(w, topic);
 }
 
-void message_error(struct text *out, const char *message, struct slice topic)
+void message_error(struct text *out, const char *message, struct slice service_id,
+                   struct slice topic)
 {
     struct json_writer w = begin_message(out, "error");
     jw_name(&w, "message");
     jw_string(&w, message);
-    write_topic_of_client(&w, topic);
+    write_subject(&w, service_id, topic);
     jw_close(&w, '}');
 }
 
@@ -260,10 +264,6 @@ void message_refused(struct text *out, enum error error, const char *message,
     jw_string(&w, error_info(error)->reason);
     jw_name(&w, "retry_after_secs");
     jw_u64(&w, RETRY_AFTER_SECS);
-    if (service_id.data && service_id.size <= ID_BYTES_MAX) {
-        jw_name(&w, "service_id");
-        jw_text(&w, service_id);
-    }
-    write_topic_of_client(&w, topic);
+    write_subject(&w, service_id, topic);
     jw_close(&w, '}');
 }

@@ -46,9 +46,10 @@ void message_unsubscribed_topic(struct text *out, struct slice topic);
 void message_event(struct text *out, const struct event *event);
 /* Appends the number of events that the subscriber of a topic has lost. */
 void message_events_lost(struct text *out, struct slice topic, uint64_t count);
-/* `topic` is that of the client's message; empty: it had none. */
-void message_error(struct text *out, const char *message, struct slice topic);
-/* For a message that a rate limit refuses. `service_id` and `topic` are what the client sent; they
- * are left out if they are NULL or too long. */
+/* `service_id` and `topic` are what the client sent; they are left out if they are NULL or too
+ * long. */
+void message_error(struct text *out, const char *message, struct slice service_id,
+                   struct slice topic);
+/* The same for a message that a rate limit refuses. */
 void message_refused(struct text *out, enum error error, const char *message,
                      struct slice service_id, struct slice topic);

@@ -225,7 +225,7 @@ static void on_native(struct websocket *websocket, struct slice text)
             handle_native(websocket, &received, &response, message);
         if (message[0] || error)
             message_error(&response, message[0] ? message : error_info(error)->message,
-                          received.topic);
+                          received.service_id, received.topic);
     }
     document_free(document);
     websocket_respond(websocket, &response);

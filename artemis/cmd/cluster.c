@@ -49,7 +49,8 @@ static const struct args_command command = {
              "events: lists the last 256 members that joined or left the topology of the\n"
              "node, and failures of its membership providers, with the reason.\n"
              "block: all other nodes refuse NODE, a node id or an address, and contact it no\n"
-             "more, until unblock. It needs the role admin, and goes to any other node.\n",
+             "more, until unblock. It needs the role admin, and goes to any other node. NODE\n"
+             "may be down, or not known yet: then a note on standard error says so.\n",
     .example = "artemis cluster --server http://10.0.0.7:8080\n"
                "artemis cluster --graph --timeout 3\n"
                "artemis cluster --dot | dot -Tsvg > cluster.svg\n"
@@ -239,6 +240,8 @@ static int order(const struct args *args, const char *node, bool blocks)
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result))
         view_cluster_order(result.root, blocks, stdout);
+    if (exit_code == EXIT_DONE)
+        view_cluster_unknown(result.root, stderr);
     server_call_result_free(&result);
     return exit_code;
 }

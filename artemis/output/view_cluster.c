@@ -270,6 +270,19 @@ void view_cluster_order(const json_t *root, bool blocks, FILE *out)
     fputs(blocks ? " is blocked\n" : " is not blocked any more\n", out);
 }
 
+void view_cluster_unknown(const json_t *root, FILE *out)
+{
+    const json_t *known = call_response_field(root, "known");
+    const char *node_id = call_response_text(root, "node_id");
+    if (!json_is_false(known))
+        return;
+    terminal_text_print_error(
+        out,
+        "check the name: artemis cluster; an address is HOST:PORT; undo: artemis cluster unblock",
+        "no known node has the %s %s: it is blocked from when it comes",
+        *node_id ? "id" : "address", *node_id ? node_id : call_response_text(root, "address"));
+}
+
 static void print_failing_provider(const json_t *provider, FILE *out)
 {
     char scratch[TABLE_SCRATCH_MAX];

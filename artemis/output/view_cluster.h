@@ -27,6 +27,10 @@ void view_cluster_notes(const json_t *root, FILE *out);
 /* Prints what has been ordered, of the response of /api/cluster/block or unblock. */
 void view_cluster_order(const json_t *root, bool blocks, FILE *out);
 
+/* Prints a note if the node of the response of /api/cluster/block is no peer of the node that was
+ * called. An older node does not say. */
+void view_cluster_unknown(const json_t *root, FILE *out);
+
 /* True if this node is ready and not blocked, every peer is up and ready, and the cluster is not
  * under-replicated.
  * A peer that is this node itself is ignored. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/terminal/terminal_text.h"
 
+#include "artemis-core/base/text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -8,24 +10,6 @@
 #define MESSAGE_MAX 2048
 
 #define NOT_UTF8 UINT32_MAX
-
-static const struct {
-    uint32_t first, last;
-} unsafe[] = {
-    {0x00, 0x1f},     /* C0: escape, backspace, line breaks */
-    {0x7f, 0x9f},     /* DEL and C1, which some terminals treat like ESC [ */
-    {0x61c, 0x61c},   /* from here on: marks that change the direction of writing */
-    {0x200e, 0x200f}, /* and the two Unicode line breaks */
-    {0x2028, 0x202e}, {0x2066, 0x2069},
-};
-
-static bool is_unsafe(uint32_t code_point)
-{
-    for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
-        if (code_point >= unsafe[i].first && code_point <= unsafe[i].last)
-            return true;
-    return false;
-}
 
 /* Reads one code point of at most `available` bytes. *length is 1 for a byte that starts none. */
 static uint32_t read_code_point(const unsigned char *at, size_t available, size_t *length)
@@ -62,7 +46,7 @@ size_t terminal_text_piece(const char **at, size_t available, char piece[TERMINA
         return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, "\\n");
     if (code_point == '\t')
         return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, "\\t");
-    if (is_unsafe(code_point)) {
+    if (text_unsafe_size((struct slice){(const char *)bytes, length}) > 0) {
         const char *format = code_point < 0x80 ? "\\x%02x" : "\\u%04x";
         return (size_t)snprintf(piece, TERMINAL_PIECE_MAX, format, (unsigned)code_point);
     }
@@ -110,7 +94,7 @@ void terminal_text_print_json(FILE *out, const char *json, size_t size_bytes)
             read_code_point((const unsigned char *)json, (size_t)(end - json), &length);
         if (code_point < 0x20)
             fputc(' ', out); /* JSON has raw control characters between values only */
-        else if (code_point == NOT_UTF8 || is_unsafe(code_point))
+        else if (code_point == NOT_UTF8 || text_unsafe_size((struct slice){json, length}) > 0)
             fprintf(out, "\\u%04x", code_point == NOT_UTF8 ? 0xfffdu : (unsigned)code_point);
         else
             fwrite(json, 1, length, out);

@@ -24,6 +24,6 @@ bool member_address_is_url(const struct config *config, const char *text)
     static const char *const schemes[] = {"https://", "http://"};
     for (size_t i = 0; i < (config->cluster.tls.cert[0] ? 1 : 2); i++)
         if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
-            return config_value_is_address(text + strlen(schemes[i]));
+            return config_value_is_address(text + strlen(schemes[i]), 0);
     return false;
 }

@@ -75,6 +75,7 @@ static void writes_of_a_blocked_node_reach_nobody_until_it_is_unblocked(void **s
     struct http_response *response = order(1, "block", "node3");
     check_status(response, 200, "success", NULL);
     check_json(response, "node_id", "'node3'");
+    check_json(response, "known", "true");
     check_contains(response, "address", "127.0.0.4:");
     member_node_wait_peers(&nodes[1], "=down node2");
     member_node_wait_peers(&nodes[2], "=down node1"); /* it has got the list from node 1 */
@@ -146,6 +147,21 @@ static void bad_orders_are_refused(void **state)
     check_status(order(1, "block", ""), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", "a\\u001bb"), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", "http://"), 400, "bad-request", "invalid-field");
+    static const char *const impossible[] = {
+        "127.0.0.1:99999", "127.0.0.1:0",      "http://node3", "::1:8080", ":8080",
+        "a\\u202eb",       "a\\u2066b\\u2069", "a\\u009bb",    " node3",   "node3 ",
+    };
+    for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+        struct http_response *response = order(1, "block", impossible[i]);
+        check_status(response, 400, "bad-request", "invalid-field");
+        check_contains(response, "response_status.error_message",
+                       "node: must be a node id or an address (host:port, port 1 to 65535)");
+    }
+    check_contains(order(1, "block", "127.0.0.1:99999"), "response_status.error_message",
+                   "is \"127.0.0.1:99999\"");
+    check_contains(
+        http_post(nodes[1].http, "/api/cluster/block", "{'node':'node3','reason':'a\\u202eb'}"),
+        "response_status.error_message", "is \"a\\u202eb\"");
     check_status(order(1, "block", "node1"), 400, "bad-request", "invalid-field");
     check_status(order(1, "block", nodes[1].peer_address), 400, "bad-request", "invalid-field");
     check_status(order(1, "unblock", "node9"), 400, "bad-request", "invalid-field");
@@ -173,6 +189,7 @@ static void list_is_kept_over_a_restart_and_shown_by_the_command(void **state)
                     NULL);
     assert_int_equal(result.exit_code, 0);
     assert_string_equal(result.out, "10.0.0.9:8080 is blocked\n");
+    assert_non_null(strstr(result.err, "no known node has the address 10.0.0.9:8080"));
     command_free(&result);
     assert_true(wait_until(is_stored, file, wait_deadline_ms())); /* before the shutdown */
     member_node_kill(&nodes[1]);

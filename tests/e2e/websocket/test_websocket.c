@@ -308,30 +308,36 @@ static void invalid_message_gets_an_error_and_the_connection_stays(void **state)
     static const struct {
         const char *sent;
         const char *message;
+        const char *service_id; /* of the error, as JSON; NULL: none */
     } cases[] = {
-        {"", "is missing"},
-        {"ping", "body"},
-        {"{'type':'ping'", "body"},
-        {"[]", "object"},
-        {"'ping'", "body"},
-        {"{}", "type: must be subscribe, unsubscribe, subscribe_topic, unsubscribe_topic or ping, "
-               "is missing"},
-        {"{'type':null}", "type: must be subscribe, unsubscribe, subscribe_topic, "
-                          "unsubscribe_topic or ping, is missing"},
-        {"{'type':'publish'}", "is \"publish\""},
-        {"{'type':'Ping'}", "is \"Ping\""},
-        {"{'type':7}", "type: "},
-        {"{'type':['ping']}", "type: "},
-        {"{'type':'subscribe'}", "service_id: "},
-        {"{'type':'subscribe','service_id':''}", "service_id: "},
-        {"{'type':'subscribe','service_id':7}", "service_id: "},
-        {"{'type':'subscribe','service_id':'a\\u0007b'}", "service_id: "},
-        {"{'type':'unsubscribe'}", "service_id: "},
-        {"{'type':'subscribe','service_id':'s','serviceId':'s'}", "service_id"},
-        {"{'type':'subscribe','service_id':'s','version':-1}", "version: "},
-        {"{'type':'subscribe','service_id':'s','version':'1'}", "version: "},
-        {"{'type':'subscribe','service_id':'s','version':1.5}", "version: "},
-        {"{'type':'subscribe','service_id':'s','run':1}", "run: "},
+        {"", "is missing", NULL},
+        {"ping", "body", NULL},
+        {"{'type':'ping'", "body", NULL},
+        {"[]", "object", NULL},
+        {"'ping'", "body", NULL},
+        {"{}",
+         "type: must be subscribe, unsubscribe, subscribe_topic, unsubscribe_topic or ping, "
+         "is missing",
+         NULL},
+        {"{'type':null}",
+         "type: must be subscribe, unsubscribe, subscribe_topic, "
+         "unsubscribe_topic or ping, is missing",
+         NULL},
+        {"{'type':'publish'}", "is \"publish\"", NULL},
+        {"{'type':'Ping'}", "is \"Ping\"", NULL},
+        {"{'type':7}", "type: ", NULL},
+        {"{'type':['ping']}", "type: ", NULL},
+        {"{'type':'subscribe'}", "service_id: ", NULL},
+        {"{'type':'subscribe','service_id':''}", "service_id: ", "''"},
+        {"{'type':'subscribe','service_id':7}", "service_id: ", NULL},
+        {"{'type':'subscribe','service_id':'a\\u0007b'}", "service_id: ", "'a\\u0007b'"},
+        {"{'type':'stop','service_id':'s'}", "is \"stop\"", "'s'"},
+        {"{'type':'unsubscribe'}", "service_id: ", NULL},
+        {"{'type':'subscribe','service_id':'s','serviceId':'s'}", "service_id", NULL},
+        {"{'type':'subscribe','service_id':'s','version':-1}", "version: ", "'s'"},
+        {"{'type':'subscribe','service_id':'s','version':'1'}", "version: ", "'s'"},
+        {"{'type':'subscribe','service_id':'s','version':1.5}", "version: ", "'s'"},
+        {"{'type':'subscribe','service_id':'s','run':1}", "run: ", "'s'"},
     };
     struct fixture *fixture = *state;
     struct websocket_client client;
@@ -341,7 +347,9 @@ static void invalid_message_gets_an_error_and_the_connection_stays(void **state)
         struct http_response *response = websocket_client_next(&client);
         check_json(response, "type", "'error'");
         check_contains(response, "message", cases[i].message);
-        check_count(response, "", 2);
+        check_count(response, "", cases[i].service_id ? 3 : 2);
+        if (cases[i].service_id)
+            check_json(response, "service_id", cases[i].service_id);
     }
     assert_int_equal(call_metric(fixture->http, "artemis_subscriptions"), 0);
     websocket_client_send_json(&client, "{'type':'ping'}");

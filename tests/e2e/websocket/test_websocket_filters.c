@@ -249,6 +249,7 @@ static void bad_filters_are_refused_by_name(void **state)
         struct http_response *response = websocket_client_next(&client);
         check_json(response, "type", "'error'");
         assert_string_equal(check_text(response, "message"), rows[i].message);
+        check_json(response, "service_id", "'shop'");
     }
     struct http *http = ((struct fixture *)*state)->http;
     PLACE(http, .id = "eu-b", .zone = "b", .port = 81); /* the first filter holds */

@@ -116,11 +116,13 @@ static void message_is_one_line_of_valid_utf8(void **state)
     (void)state;
     log_line(LOG_LEVEL_INFO, "a\nb\x7f%s", "\xc3");
     log_line(LOG_LEVEL_INFO, "caf\xc3\xa9");
-    log_line(LOG_LEVEL_INFO, "c1\xc2\x9b\x33\x31m"); /* would colour a terminal */
+    log_line(LOG_LEVEL_INFO, "c1\xc2\x9b\x33\x31m");         /* would colour a terminal */
+    log_line(LOG_LEVEL_INFO, "x\xe2\x80\xaey\xe2\x81\xa6z"); /* would reverse what follows */
     read_all();
     assert_non_null(strstr(text, "info  a b ?\n"));
     assert_non_null(strstr(text, "info  caf\xc3\xa9\n"));
     assert_non_null(strstr(text, "info  c1  31m\n"));
+    assert_non_null(strstr(text, "info  x   y   z\n"));
 }
 
 static void lines_below_the_level_are_left_out(void **state)

@@ -376,8 +376,8 @@ static void bad_environment_is_refused_by_its_name(void **state)
                                         "info, warn or error, is \"\\\"debug\\\"\"; write "
                                         "ARTEMIS_LOG_LEVEL=debug"},
         {"ARTEMIS_SERVER_ZONE=", "environment ARTEMIS_SERVER_ZONE: server.zone: must be text, 1 to "
-                                 "255 bytes of UTF-8, no control character, no blank at an end, "
-                                 "is \"\""},
+                                 "255 bytes of UTF-8, no control character or mark of "
+                                 "direction, no blank at an end, is \"\""},
         {"ARTEMIS_LOG_=x", "environment ARTEMIS_LOG_: unknown setting \"log.\"" LISTED},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -258,6 +258,57 @@ static void quote_shows_the_value(void **state)
     }
 }
 
+/* They would end a line, control a terminal or change the direction of writing. */
+static void unsafe_characters_are_found_and_quoted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *shown;
+    } cases[] = {
+        {"\x01", "\"\\x01\""},           {"\x1f", "\"\\x1f\""},
+        {"\x7f", "\"\\x7f\""},           {"\xC2\x80", "\"\\u0080\""},
+        {"\xC2\x9f", "\"\\u009f\""},     {"\xD8\x9C", "\"\\u061c\""},
+        {"\xE2\x80\x8E", "\"\\u200e\""}, {"\xE2\x80\x8F", "\"\\u200f\""},
+        {"\xE2\x80\xA8", "\"\\u2028\""}, {"\xE2\x80\xAE", "\"\\u202e\""},
+        {"\xE2\x81\xA6", "\"\\u2066\""}, {"\xE2\x81\xA9", "\"\\u2069\""},
+    };
+    char out[128];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct slice text = slice_of(cases[i].text);
+        char within[16];
+        text_quote(out, sizeof(out), text);
+        assert_string_equal(out, cases[i].shown);
+        assert_int_equal(text_unsafe_size(text), text.size);
+        assert_int_equal(text_unsafe_size((struct slice){text.data, text.size - 1}), 0);
+        snprintf(within, sizeof(within), "a%sb", text.data);
+        assert_false(text_is_safe(slice_of(within)));
+    }
+}
+
+static void other_characters_are_safe(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        " ~\"\\",
+        "\xC2\xA0",
+        "\xD8\x9B",
+        "\xD8\x9D",
+        "gr\xC3\xBC",
+        "\xE2\x80\x8D",
+        "\xE2\x80\x90",
+        "\xE2\x80\xA7",
+        "\xE2\x80\xAF",
+        "\xE2\x81\xA5",
+        "\xE2\x81\xAA",
+        "\xD7\xA9",
+        "\xF0\x9F\x98\x80",
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_true(text_is_safe(slice_of(cases[i])));
+}
+
 static void quote_truncates_a_long_value_and_adds_its_size(void **state)
 {
     (void)state;
@@ -325,6 +376,8 @@ int main(void)
         cmocka_unit_test(failed_allocation_is_kept_until_clear),
         cmocka_unit_test(utf8_is_recognized),
         cmocka_unit_test(quote_shows_the_value),
+        cmocka_unit_test(unsafe_characters_are_found_and_quoted),
+        cmocka_unit_test(other_characters_are_safe),
         cmocka_unit_test(quote_truncates_a_long_value_and_adds_its_size),
         cmocka_unit_test(quote_does_not_split_a_character),
         cmocka_unit_test(quote_in_a_small_buffer_adds_the_size),

@@ -117,7 +117,8 @@ static void valid_values_are_accepted(void **state)
 }
 
 #define NAME_RULE                                                                                  \
-    "must be text, 1 to 255 bytes of UTF-8, no control character, no blank at an end, is "
+    "must be text, 1 to 255 bytes of UTF-8, no control character or mark of direction, no blank "  \
+    "at an end, is "
 #define SIZE_RULE   "must be a size, 1 KiB to 1 GiB, in bytes or with KiB, MiB or GiB, is "
 #define LISTEN_RULE "must be text, HOST:PORT, port 0 to 65535, is "
 #define NAMES_RULE                                                                                 \
@@ -143,6 +144,8 @@ static const char *const bad_values[][3] = {
     {"server.node_id", "n ", NAME_RULE "\"n \""},
     {"server.node_id", "a\nb", NAME_RULE "\"a"},
     {"server.node_id", "a\x7f", NAME_RULE "\"a"},
+    {"server.node_id", "a\xe2\x80\xae", NAME_RULE "\"a\\u202e\""},
+    {"server.node_id", "a\xc2\x9b", NAME_RULE "\"a\\u009b\""},
     {"server.region", "\xff", NAME_RULE "\""},
     {"server.region", "\xc0\xaf", NAME_RULE "\""},
     {"server.region", "\xe2\x82", NAME_RULE "\""},

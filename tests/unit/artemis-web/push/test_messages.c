@@ -212,10 +212,12 @@ static void responses_are_those_of_the_contract(void **state)
     check(&text, "{'type':'unsubscribed','service_id':'*'}");
     message_pong(&text);
     check(&text, "{'type':'pong'}");
-    message_error(&text, "type: is \"x\"\n", (struct slice){0});
+    message_error(&text, "type: is \"x\"\n", (struct slice){0}, (struct slice){0});
     check(&text, "{'type':'error','message':'type: is \\\"x\\\"\\n'}");
-    message_error(&text, "topic: no", SLICE("t"));
+    message_error(&text, "topic: no", (struct slice){0}, SLICE("t"));
     check(&text, "{'type':'error','message':'topic: no','topic':'t'}");
+    message_error(&text, "filter: no", SLICE("s"), (struct slice){0});
+    check(&text, "{'type':'error','message':'filter: no','service_id':'s'}");
 }
 
 /* --- without memory --------------------------------------------------------------------------- */
@@ -230,7 +232,7 @@ static void write_all(struct text *out, const struct instance *instance)
     message_subscribed(out, SLICE("s"), 1, "run", true);
     message_unsubscribed(out, SLICE("s"));
     message_pong(out);
-    message_error(out, "message", SLICE("t"));
+    message_error(out, "message", SLICE("s"), SLICE("t"));
 }
 
 static void failed_allocation_shows_in_the_text(void **state)

@@ -136,6 +136,38 @@ static void provider_that_fails_is_shown(void **state)
                           "list, of 2, stays: n.example:1: timeout\\x1b\n");
 }
 
+static void check_unknown(const char *json, const char *expected)
+{
+    char *printed = NULL;
+    size_t size = 0;
+    json_t *root = json_of(json);
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    view_cluster_unknown(root, out);
+    fclose(out);
+    assert_string_equal(printed, expected);
+    free(printed);
+    json_decref(root);
+}
+
+static void order_for_an_unknown_node_is_noted(void **state)
+{
+    (void)state;
+    static const char hint[] = "  check the name: artemis cluster; an address is HOST:PORT; undo: "
+                               "artemis cluster unblock\n";
+    char expected[256];
+    check_unknown("{'node_id':'n1','address':'h:1','known':true}", "");
+    check_unknown("{'node_id':'n1','address':''}", ""); /* of an older node */
+    snprintf(expected, sizeof expected,
+             "artemis: no known node has the id n\\u202e1: it is blocked from when it comes\n%s",
+             hint);
+    check_unknown("{'node_id':'n\\u202e1','address':'','known':false}", expected);
+    snprintf(expected, sizeof expected,
+             "artemis: no known node has the address h:1: it is blocked from when it comes\n%s",
+             hint);
+    check_unknown("{'node_id':'','address':'h:1','known':false}", expected);
+}
+
 static void provider_that_warns_is_shown(void **state)
 {
     (void)state;
@@ -236,6 +268,7 @@ int main(void)
         cmocka_unit_test(events_are_a_table),
         cmocka_unit_test(provider_that_fails_is_shown),
         cmocka_unit_test(provider_that_warns_is_shown),
+        cmocka_unit_test(order_for_an_unknown_node_is_noted),
         cmocka_unit_test(node_without_peers_is_reported),
         cmocka_unit_test(cluster_is_healthy_when_all_are_up_and_ready),
         cmocka_unit_test(span_is_printed_in_its_largest_unit),
