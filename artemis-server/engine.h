@@ -109,7 +109,7 @@ void engine_begin_shutdown(struct engine *engine);
  * more once *is_hurried. */
 void engine_leave(struct engine *engine, uint64_t timeout_ms, uint64_t hurried_ms,
                   const atomic_bool *is_hurried);
-/* Stops the threads and frees the engine. Takes NULL. */
+/* Stops the threads and frees the engine. Accepts NULL. */
 void engine_free(struct engine *engine);
 
 /* Reads the credentials for peers again if their files have changed, which it finds out every

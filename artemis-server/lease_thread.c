@@ -54,10 +54,12 @@ static void log_guards(struct lease_thread *thread, const struct registry_stats 
                   LOG_NUMBER("renewals", node->renewed), LOG_NUMBER("expected", node->expected),
                   LOG_NUMBER("guarded_leases", stats->guarded));
     if (stats->engaged_services != thread->engaged_services)
-        log_event(LOG_LEVEL_WARN, "mass-expiry guards of services changed; see /api/status/leases",
-                  LOG_NUMBER("engaged", stats->engaged_services),
-                  LOG_NUMBER("engaged_before", thread->engaged_services),
-                  LOG_NUMBER("guarded_leases", stats->guarded));
+        log_event(
+            LOG_LEVEL_WARN,
+            "the number of services with an engaged guard has changed; see `artemis guard status`",
+            LOG_NUMBER("engaged", stats->engaged_services),
+            LOG_NUMBER("engaged_before", thread->engaged_services),
+            LOG_NUMBER("guarded_leases", stats->guarded));
     thread->node_guard_engaged = node_guard_engaged;
     thread->engaged_services = stats->engaged_services;
 }

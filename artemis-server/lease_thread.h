@@ -29,7 +29,7 @@ struct lease_thread_options {
 /* ERR_NO_MEMORY, ERR_SYSTEM. */
 MUST_USE enum error lease_thread_start(const struct lease_thread_options *options,
                                        struct lease_thread **out);
-/* Ends the thread and waits for it. Takes NULL. */
+/* Ends the thread and waits for it. Accepts NULL. */
 void lease_thread_stop(struct lease_thread *thread);
 
 /* --- memory, for tests ------------------------------------------------------------------------ */

@@ -89,7 +89,7 @@ struct response_cache;
 MUST_USE enum error response_cache_create(struct registry *registry,
                                           struct response_cache_settings settings,
                                           struct response_cache **out);
-/* To be called after registry_free, which releases the responses of services. Takes NULL. */
+/* To be called after registry_free, which releases the responses of services. Accepts NULL. */
 void response_cache_free(struct response_cache *cache);
 
 /* A reference to the newest response of a service. `id` is canonical. ERR_SERVICE_NOT_FOUND,

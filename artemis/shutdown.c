@@ -53,7 +53,7 @@ static int wait_for_signal(const sigset_t *signals, uint64_t deadline_ms)
 
 static void hurry(struct shutdown_watch *watch, int signal_number)
 {
-    log_event(LOG_LEVEL_WARN, "a second signal: requests, peers and storage get little more time",
+    log_event(LOG_LEVEL_WARN, "a second signal: each phase of the shutdown is shortened",
               LOG_TEXT("signal", sigabbrev_np(signal_number)),
               LOG_NUMBER("phase_ms", watch->limits.hurried_ms),
               LOG_NUMBER("all_ms", watch->limits.hurried_all_ms));
@@ -75,7 +75,9 @@ static void *run(void *argument)
         if (now_ms >= limit_ms && is_last)
             end_process(watch->started_ms);
         if (now_ms >= limit_ms)
-            log_event(LOG_LEVEL_ERROR, "the shutdown takes long: peers or the disk do not respond",
+            log_event(LOG_LEVEL_ERROR,
+                      "the shutdown takes long: peers or the disk do not respond; the process ends "
+                      "at the limit",
                       LOG_NUMBER("duration_ms", now_ms - watch->started_ms),
                       LOG_NUMBER("limit_ms", watch->limits.all_ms));
         if ((number == SIGTERM || number == SIGINT) && !second_ms) {

@@ -193,9 +193,9 @@ ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_open(const struct artemi
 
 /* Unregisters the instances of this client (unless stay_registered is set) and publishes the events
  * that wait, then ends its thread, its watches, its subscriptions and its connections. No other
- * call may be running. NULL is allowed.
- * ARTEMIS_INVALID: called in a callback; the client stays open. ARTEMIS_TIMED_OUT: the client is
- * closed, but instances are registered until their leases expire, or events were not published. */
+ * call may be running. NULL is accepted. ARTEMIS_INVALID: called in a callback; the client stays
+ * open. ARTEMIS_TIMED_OUT: the client is closed, but instances are registered until their leases
+ * expire, or events were not published. */
 ARTEMIS_API enum artemis_error artemis_close(struct artemis_client *client, int timeout_ms,
                                              struct artemis_problem *problem);
 
@@ -327,7 +327,7 @@ artemis_discover_filtered(struct artemis_client *client, const char *service_id,
 ARTEMIS_API const struct artemis_service *
 artemis_service_ref(const struct artemis_service *service);
 
-/* Releases a reference. NULL is allowed. */
+/* Releases a reference. NULL is accepted. */
 ARTEMIS_API void artemis_service_free(const struct artemis_service *service);
 
 /* For a stale service: time since the last contact with its server. Otherwise 0. */
@@ -392,7 +392,7 @@ artemis_watch_filtered(struct artemis_client *client, const char *service_id,
                        struct artemis_watch **watch, struct artemis_problem *problem);
 
 /* Ends the watch. When it returns, the callback does not run and is not called again; called in the
- * callback itself, it does not wait for its end. NULL is allowed. The caller must not hold a lock
+ * callback itself, it does not wait for its end. NULL is accepted. The caller must not hold a lock
  * that the callback takes. */
 ARTEMIS_API void artemis_unwatch(struct artemis_watch *watch);
 
@@ -468,7 +468,7 @@ ARTEMIS_MUST_USE ARTEMIS_API enum artemis_error artemis_subscribe_topic(
     struct artemis_client *client, const char *topic, artemis_event_fn *callback, void *context,
     int timeout_ms, struct artemis_subscription **subscription, struct artemis_problem *problem);
 
-/* Ends the subscription, in the way of artemis_unwatch. */
+/* Ends the subscription, as artemis_unwatch ends a watch. */
 ARTEMIS_API void artemis_unsubscribe_topic(struct artemis_subscription *subscription);
 
 #ifdef __cplusplus

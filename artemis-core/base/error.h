@@ -37,7 +37,7 @@
     X(ERR_VERSION_GONE,            "bad-request",         "version-gone",        200, "data-not-found",         200, "changes since that version are no longer available") \
     X(ERR_NOT_A_PEER,              "bad-request",         "not-a-peer",          400, "bad-request",            400, "only nodes of the cluster may call this")            \
     X(ERR_CLUSTER_MISMATCH,        "bad-request",         "cluster-mismatch",    403, "no-permission",          403, "this node belongs to another cluster")               \
-    X(ERR_NODE_BLOCKED,            "bad-request",         "node-blocked",        403, "no-permission",          403, "an operator has blocked this node")                   \
+    X(ERR_NODE_BLOCKED,            "bad-request",         "node-blocked",        403, "no-permission",          403, "an operator has blocked the node that calls")         \
     X(ERR_VERSION_AHEAD,           "bad-request",         "version-ahead",       400, "bad-request",            400, "the version is too far ahead of the clocks of all members") \
     X(ERR_NO_TOKEN,                "bad-request",         "no-token",            401, "no-permission",          401, "this node needs a token")                            \
     X(ERR_INVALID_TOKEN,           "bad-request",         "invalid-token",       401, "no-permission",          401, "the token is not known")                             \
@@ -50,7 +50,7 @@
     X(ERR_TOO_MANY_SUBSCRIBERS,    "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many subscribers and long polls")                \
     X(ERR_TOO_MANY_RELEASES,       "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many releases of guards within one lease.ttl_secs") \
     X(ERR_TOO_MANY_EVENTS,         "service-unavailable", "over-limit",          503, "service-unavailable",    503, "too many events wait for subscribers or peers")      \
-    X(ERR_OVERLOADED,              "service-unavailable", "overloaded",          503, "service-unavailable",    200, "too many request bodies in progress")                \
+    X(ERR_OVERLOADED,              "service-unavailable", "overloaded",          503, "service-unavailable",    200, "this node is overloaded")                            \
     X(ERR_NOT_READY,               "service-unavailable", "not-ready",           503, "service-unavailable",    200, "this node is starting")                              \
     X(ERR_DRAINING,                "service-unavailable", "draining",            503, "service-unavailable",    200, "this node is shutting down")                         \
     /* Report it: a bug or a shortage of the server. */                                                                                                                    \

@@ -4,7 +4,7 @@
  *
  * A payload is any JSON value of at most EVENT_PAYLOAD_BYTES_MAX as compact JSON, and of
  * EVENT_PAYLOAD_DEPTH_MAX levels, so that the messages that contain it can be parsed. It is encoded
- * anew: without blanks, with the members of objects in their order.
+ * again, without blanks and with the members of objects in their order.
  *
  * Pure.
  */
@@ -37,7 +37,7 @@ MUST_USE enum error event_message_read_published(struct slice body, struct event
  * Errors as above. One invalid event refuses all. */
 MUST_USE enum error event_message_read_peer(struct slice body, struct event_message **out,
                                             char message[MESSAGE_BYTES]);
-void event_message_free(struct event_message *message); /* takes NULL */
+void event_message_free(struct event_message *message); /* accepts NULL */
 
 /* Reads a payload alone. *compact is freed by the caller. ERR_INVALID_FIELD (it is not JSON, or too
  * deep), ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */

@@ -7,9 +7,9 @@
  * that is repeated, or delivered late, therefore admits nothing twice and nothing out of order.
  *
  * The publishers are kept in a table of EVENT_PUBLISHERS_MAX. A new one replaces the one that was
- * used least recently, which may then admit an event twice. Messages between nodes are refused when
- * they are older than replication.timeout_secs, so that this takes as many processes within that
- * time.
+ * used least recently, of which an event may then be admitted twice. Messages between nodes are
+ * refused when they are older than replication.timeout_secs, so this happens only if more than
+ * EVENT_PUBLISHERS_MAX processes publish within that time.
  *
  * Pure. One thread at a time.
  */

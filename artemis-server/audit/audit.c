@@ -189,7 +189,8 @@ static void summarize_failures(struct audit *audit, uint32_t count)
         .outcome = "not recorded one by one",
         .is_logged_apart = true,
     };
-    log_event(LOG_LEVEL_WARN, "more requests were refused", LOG_NUMBER("requests", count));
+    log_event(LOG_LEVEL_WARN, "refused further requests, without a line for each",
+              LOG_NUMBER("requests", count));
     put(audit, &event, KIND_FAILURE, clock_now());
 }
 

@@ -16,8 +16,8 @@
  * other record: they have a file of their own (AUDIT_FAILURES_NAME), and wait in at most half of
  * the queue.
  *
- * Secrets must not be recorded. Any thread may record; the main thread starts and stops. Calls take
- * NULL for an engine without an audit log, as tests have it.
+ * Secrets must not be recorded. The main thread starts, flushes and stops; any thread may call the
+ * other functions. All accept NULL, which stands for an engine without an audit log, as in tests.
  */
 #pragma once
 
@@ -38,12 +38,12 @@ enum {
 
 struct audit_options {
     const char *folder;      /* exists; "": no file */
-    uint64_t file_bytes_max; /* of each file, */
-    uint32_t files_max;      /* and the number of files, for each of the two */
+    uint64_t file_bytes_max; /* size at which a file is rotated */
+    uint32_t files_max;      /* of audit.log, and of audit-failures.log; the current one counts */
     const char *node_id;     /* borrowed, as long as the audit */
 };
 
-/* Who does something. */
+/* The cause of a record. */
 struct audit_origin {
     const char *token;   /* its name; NULL or "": none */
     const char *address; /* of the client, "signal HUP", or "admin socket uid 0" */
@@ -72,7 +72,7 @@ struct audit_stats {
 MUST_USE enum error audit_start(const struct audit_options *options, struct audit **out);
 /* Waits until what is queued is written, for timeout_ms at most. */
 void audit_flush(struct audit *audit, uint64_t timeout_ms);
-/* Writes what is queued, for timeout_ms at most, and frees the audit. Takes NULL. */
+/* Writes what is queued, for timeout_ms at most, and frees the audit. Accepts NULL. */
 void audit_stop(struct audit *audit, uint64_t timeout_ms);
 
 void audit_record(struct audit *audit, const struct audit_event *event, struct moment now);

@@ -30,7 +30,7 @@ struct token {
 
 /* Copies the tokens of the settings. *out is NULL if there are none. ERR_NO_MEMORY. */
 MUST_USE enum error token_table_create(const struct config *config, struct token_table **out);
-struct token_table *token_table_ref(struct token_table *table); /* takes NULL, as unref does */
+struct token_table *token_table_ref(struct token_table *table); /* accepts NULL, as unref does */
 void token_table_unref(struct token_table *table);
 
 /* The token of a secret, or NULL. Does not look at its expiry. */

@@ -87,12 +87,12 @@ MUST_USE enum error cached_response_create_large(struct large_response *large, u
                                                  struct cached_response **out);
 /* Counts the bodies of a new response in *living_bytes until it is freed, cached or not. */
 void cached_response_count(struct cached_response *response, _Atomic uint64_t *living_bytes);
-void large_response_free(struct large_response *large); /* takes NULL */
+void large_response_free(struct large_response *large); /* accepts NULL */
 /* The size of the body, once it was sent whole; 0 before. */
 uint64_t large_response_bytes(const struct large_response *large, bool is_gzip);
 void large_response_set_bytes(struct large_response *large, bool is_gzip, uint64_t bytes);
 struct cached_response *cached_response_ref(struct cached_response *response); /* returns it */
-void cached_response_unref(struct cached_response *response);                  /* takes NULL */
+void cached_response_unref(struct cached_response *response);                  /* accepts NULL */
 
 /* Charges a new response to the budget and takes a reference for the cache. False, and neither, if
  * the budget would be exceeded. */

@@ -7,10 +7,11 @@
  * members that joined, left and are blocked; the same list twice is published once, in any order of
  * its members. Start and shutdown of the providers, and their failures, are events too.
  *
- * Subscribers are added before the provider starts and called in this order by the thread that
- * publishes. Any thread may publish; one event is delivered at a time. A member is an address,
- * "http://host:port"; its node id is learned from its health response. Where the address is numeric
- * and certificates have names, a member also has the name that its certificate must have.
+ * Subscribers are added before the providers start. The thread that publishes calls them, in the
+ * order in which they were added. Any thread may publish; one event is delivered at a time. A
+ * member is an address, "http://host:port"; its node id is learned from its health response. Where
+ * the address is numeric and certificates have names, a member also has the name that its
+ * certificate must have.
  */
 #pragma once
 
@@ -51,8 +52,9 @@ enum cluster_event_kind {
 /* Borrowed for the call. */
 struct cluster_event {
     enum cluster_event_kind kind;
-    const char
-        *reason; /* of a failure, or what has changed the topology, or the provider; or NULL */
+    /* The cause of a failure or of a change of the topology, or the provider that works again; or
+     * NULL. */
+    const char *reason;
     const struct member_list *topology;
     const struct member_list *joined;
     const struct member_list *left;

@@ -30,4 +30,4 @@ struct event_content {
 /* Copies the content; one reference. NULL: no memory. */
 struct event *event_create(const struct event_content *content);
 struct event *event_ref(struct event *event); /* returns it */
-void event_unref(struct event *event);        /* takes NULL */
+void event_unref(struct event *event);        /* accepts NULL */

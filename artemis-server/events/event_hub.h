@@ -3,7 +3,7 @@
  * event_hub - takes the events that are published at this node and those of its peers, and hands
  * them to the push thread and to the replication thread.
  *
- * The way of an event:
+ * The path of an event:
  *   1. A client publishes it (handlers_events.c), or this node does. event_hub_publish numbers it,
  *      and puts it into two queues: for the subscribers of this node, and for the peers.
  *   2. The push thread takes the first queue (event_hub_take_local) and sends each event to the

@@ -59,7 +59,7 @@ bool guard_evaluate(struct guard *guard, const struct guard_settings *settings, 
 void guard_count_evictions(struct guard *guard, const struct guard_settings *settings,
                            uint64_t now_ms, uint32_t count);
 /* Lets the scope evict until one window after the release, which was made `age_ms` ago. False: that
- * time is over, or the guard knows the release. The clocks of nodes differ a little. */
+ * window has ended, or the guard knows the release already. The clocks of nodes differ a little. */
 bool guard_release(struct guard *guard, const struct guard_settings *settings, uint64_t now_ms,
                    uint64_t age_ms);
 /* Disengages the guard because no lease is guarded any more. */

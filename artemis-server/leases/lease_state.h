@@ -27,7 +27,7 @@
  * not count it as ended before. It becomes active, with the deadline of a peer, when a ready peer
  * holds the instance.
  *
- * The way of an expiring lease in a cluster:
+ * The path of an expiring lease in a cluster:
  *   1. The lease thread calls registry_tick every 20 ms. The wheel (timing_wheel.h) hands out the
  *      leases that come up. One that was renewed is armed again.
  *   2. The time of the others has run out. While a peer is up they become confirming, and their

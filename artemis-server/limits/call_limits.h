@@ -33,9 +33,8 @@ struct call_limit_counts {
 struct call_limits {
     struct rate_limiter node[CALL_KINDS];
     struct client_table clients;
-    struct client_table
-        publishers;     /* clients that publish events: they have a limit of their own */
-    atomic_bool are_on; /* a limit is set */
+    struct client_table publishers; /* clients that publish events: a limit of their own */
+    atomic_bool are_on;             /* a limit is set */
     _Atomic uint64_t refused[CALL_KINDS][LIMIT_SCOPES];
     /* Of the thread that reports. */
     struct call_limit_counts reported;

@@ -4,9 +4,9 @@
  *
  * The table has CLIENTS_MAX entries in sets of CLIENTS_PER_SET. A client belongs to the set of its
  * hash. A new client replaces the one of its set that was used least recently; that client starts
- * with a full bucket when it returns. Each call costs a lock of its own set and at most
- * CLIENTS_PER_SET comparisons. While the limit is off, no client is added for a request that is
- * admitted.
+ * with a full bucket when it returns. A call takes one of CLIENT_LOCKS locks, which some sets
+ * share, and makes at most CLIENTS_PER_SET comparisons. While the limit is off, no client is added
+ * for a request that is admitted.
  *
  * The table also counts the refused requests of each client, for the log.
  *
@@ -43,8 +43,7 @@ struct client_table {
     _Atomic uint64_t count;    /* entries in use */
     _Atomic uint64_t replaced; /* clients that were replaced by another one */
     struct {
-        pthread_mutex_t
-            locks[CLIENT_LOCKS]; /* of the sets: the one of a set is locks[set % size] */
+        pthread_mutex_t locks[CLIENT_LOCKS]; /* set n has locks[n % CLIENT_LOCKS] */
         struct client_entry sets[CLIENT_SETS][CLIENTS_PER_SET];
     } _shared;
 };

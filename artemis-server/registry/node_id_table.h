@@ -78,7 +78,7 @@ struct slice node_id_table_name(const struct node_id_table *node_ids, uint16_t n
 /* A hash of the name that is the same on every node. */
 uint64_t node_id_table_hash(const struct node_id_table *node_ids, uint16_t number);
 
-/* References to an id may outlive the table. All take NULL. */
+/* References to an id may outlive the table. All accept NULL. */
 struct node_id *node_id_ref(struct node_id *id);
 void node_id_unref(struct node_id *id);
 struct slice node_id_name(const struct node_id *id); /* of NULL: "" */

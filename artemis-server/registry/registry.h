@@ -32,8 +32,8 @@
 #include "artemis-server/registry/change_log.h"
 
 struct registry_options {
-    uint64_t hash_seed;           /* random for each process: nobody can choose keys that collide */
-    uint64_t ttl_ms;              /* this one and the next four: see struct lease_options */
+    uint64_t hash_seed; /* random for each process: nobody can choose keys that collide */
+    uint64_t ttl_ms;    /* of a lease; registry_set_lease_options changes it and the next four */
     uint64_t cleanup_interval_ms; /* how long a service without members stays known */
     uint32_t guard_percent;
     uint32_t guard_min_leases;

@@ -297,13 +297,13 @@ void shard_set_revision(struct shard *shard, struct service *service, uint64_t r
 /* Stores a response of the service's revision in an empty view. It is in the budget
  * (cached_response_put) and its use is recorded; takes over the reference. */
 void shard_cache_response(struct shard *shard, uint32_t service, struct cached_response *response);
-/* Stores a delta to the service's revision, likewise. */
+/* The same for a delta that leads to the service's revision. */
 void shard_cache_delta(struct shard *shard, uint32_t service, struct cached_response *delta);
 /* The delta of a view with the changes after `since`; NULL: it is not cached. */
 struct cached_response *shard_find_delta(const struct service *service, unsigned view,
                                          uint64_t since);
-/* Stores a filtered response or delta of the service's revision, likewise, and evicts the one that
- * is unused for longest if there are SERVICE_FILTERED_MAX. */
+/* The same for a filtered response or delta of the service's revision. If there are
+ * SERVICE_FILTERED_MAX, the one that is unused for longest is evicted. */
 void shard_cache_filtered(struct shard *shard, uint32_t service, struct cached_response *response);
 /* The response of a view with this filter, and of a delta with `since`; NULL: it is not cached. */
 struct cached_response *shard_find_filtered(const struct service *service, unsigned view,

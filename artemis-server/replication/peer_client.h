@@ -9,8 +9,8 @@
  *
  * With credentials, peers are called with TLS: this node shows its certificate, and that of the
  * peer must be signed by one of the authorities and have the name of the peer's address, or without
- * one the host of its URL. Each
- * request uses the current credentials, in a new connection after they have changed.
+ * one the host of its URL. Each request uses the current credentials, in a new connection after
+ * they have changed.
  */
 #pragma once
 
@@ -68,7 +68,7 @@ MUST_USE enum error peer_client_create(const struct peer_client_options *options
                                        struct registry *registry,
                                        const struct peer_client_handler *handler,
                                        struct peer_client **out);
-/* Aborts the requests in flight and frees their messages. Takes NULL. */
+/* Aborts the requests in flight and frees their messages. Accepts NULL. */
 void peer_client_free(struct peer_client *client);
 
 struct peer_address {
@@ -86,6 +86,6 @@ void peer_client_send(struct peer_client *client, const struct peer_address *pee
 void peer_client_cancel(struct peer_client *client, uint32_t peer);
 /* Moves data of the requests in flight and calls the handler. True if any request ended. */
 bool peer_client_run(struct peer_client *client);
-/* Sleeps until data can be moved, peer_client_wake is called, or the time is over. */
+/* Sleeps until data can be moved, peer_client_wake is called, or timeout_ms has passed. */
 void peer_client_wait(struct peer_client *client, uint64_t timeout_ms);
 void peer_client_wake(struct peer_client *client); /* any thread */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * peer_client_response - what the peer client reads of a response beside its records: the result,
- * and the headers.
+ * peer_client_response - what the peer client reads of a response, apart from its records: the
+ * result and the headers.
  *
  * Internal to peer_client.c.
  */

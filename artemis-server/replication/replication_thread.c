@@ -112,8 +112,9 @@ static void note_clock(struct peer_status *peer, uint64_t wall_ms, struct moment
     if (llabs(offset_ms) < CLOCK_OFFSET_WARN_MS || llabs(before_ms) >= CLOCK_OFFSET_WARN_MS)
         return;
     log_event(LOG_LEVEL_WARN,
-              offset_ms > 0 ? "the clock of a peer is ahead of this node's; set the wrong one"
-                            : "the clock of a peer is behind this node's; set the wrong one",
+              offset_ms > 0
+                  ? "the clock of a peer is ahead of this node's; set the clock that is wrong"
+                  : "the clock of a peer is behind this node's; set the clock that is wrong",
               LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
               LOG_NUMBER("difference_secs", (uint64_t)llabs(offset_ms) / MS_PER_SEC));
 }
@@ -129,18 +130,21 @@ static void on_record(void *context, const struct message *message,
     replicator_on_record(thread->replicator, message, record, clock_now());
 }
 
+/* A message that is too large is sent again in halves, unless it has one item or is a fetch. */
 static void log_rejection(const struct peer_status *peer, const struct peer_response *response)
 {
-    bool is_rejected = response->result == SEND_REJECTED || response->result == SEND_TOO_LARGE;
-    if (is_rejected && response->message->kind == MESSAGE_EVENTS && log_admit(LOG_LEVEL_WARN))
-        log_event(LOG_LEVEL_WARN, "peer refused events; they are dropped",
-                  LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
+    const struct message *message = response->message;
+    bool is_too_large = response->result == SEND_TOO_LARGE;
+    bool has_events = message->kind == MESSAGE_EVENTS;
+    size_t items = has_events ? message->events.count : message->count;
+    const char *text =
+        has_events ? "peer rejected events; they are dropped" : "peer rejected records";
+    if (is_too_large && items > 1 && message->kind != MESSAGE_FETCH)
+        text = "peer rejected a message as too large; it is sent again in halves";
+    if ((is_too_large || response->result == SEND_REJECTED) && items && log_admit(LOG_LEVEL_WARN))
+        log_event(LOG_LEVEL_WARN, text, LOG_TEXT("peer", peer->node_id), LOG_TEXT("url", peer->url),
                   LOG_TEXT("reason", response->error_text),
-                  LOG_NUMBER("events", response->message->events.count));
-    if (is_rejected && response->message->count && log_admit(LOG_LEVEL_WARN))
-        log_event(LOG_LEVEL_WARN, "peer rejected records", LOG_TEXT("peer", peer->node_id),
-                  LOG_TEXT("url", peer->url), LOG_TEXT("reason", response->error_text),
-                  LOG_NUMBER("records", response->message->count));
+                  LOG_NUMBER(has_events ? "events" : "records", items));
 }
 
 static void on_response(void *context, const struct peer_response *response)

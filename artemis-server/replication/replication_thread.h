@@ -42,7 +42,7 @@ MUST_USE enum error replication_thread_start(struct replication_thread *thread);
 /* Sends what is pending and a goodbye to each peer; waits at most timeout_ms. May be called twice.
  * True if all peers that are up received everything. */
 bool replication_thread_flush(struct replication_thread *thread, uint64_t timeout_ms);
-/* Stops the thread. Takes NULL. */
+/* Stops the thread. Accepts NULL. */
 void replication_thread_free(struct replication_thread *thread);
 
 /* --- any thread ------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  *
  * replicator - decides which replication message goes to which peer: a pure state machine.
  *
- * The way of a replication message:
+ * The path of a replication message:
  *   1. A request thread changes or renews a record, and the shard adds the key to a dirty list. A
  *      change wakes the replication thread (registry_set_dirty_notify); a renewal waits for the
  *      interval.
@@ -70,7 +70,7 @@ enum {
 };
 
 struct replicator_options {
-    uint32_t batch_size;
+    uint32_t batch_size; /* initial limit of renewals per message */
     uint64_t batch_interval_ms;
     uint64_t remote_batch_ms; /* the same for remote peers, if it is longer */
     uint32_t max_retries;
@@ -165,7 +165,7 @@ struct replicator;
 MUST_USE enum error replicator_create(const struct replicator_options *options,
                                       struct registry *registry, struct moment now,
                                       struct replicator **out);
-void replicator_free(struct replicator *replicator); /* takes NULL */
+void replicator_free(struct replicator *replicator); /* accepts NULL */
 
 /* --- events ----------------------------------------------------------------------------------- */
 
@@ -223,7 +223,7 @@ void replicator_on_result(struct replicator *replicator, struct message *message
  * response was refused as too far ahead, and the clock of a member may be higher than this node
  * knows. */
 void replicator_check_clocks(struct replicator *replicator, struct moment now);
-void message_free(struct message *message); /* one that gets no result any more; takes NULL */
+void message_free(struct message *message); /* one that gets no result any more; accepts NULL */
 /* The peer announced its shutdown: it is down. Only health checks are sent until its next health
  * response. */
 void replicator_on_goodbye(struct replicator *replicator, uint32_t peer, struct moment now);

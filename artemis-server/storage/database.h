@@ -50,7 +50,7 @@ uint64_t database_bytes(const char *folder);
  * DATABASE_OPENED. ERR_NO_MEMORY is reported as DATABASE_UNAVAILABLE. */
 MUST_USE enum database_state database_open(const char *folder, struct database **out,
                                            char problem[DATABASE_PROBLEM_BYTES]);
-/* Takes NULL. Uncommitted rows are not stored. */
+/* Accepts NULL. Uncommitted rows are not stored. */
 void database_close(struct database *database);
 /* Renames the (closed) file and its WAL to artemis.db.REASON-NUMBER; `name` receives the new path.
  * ERR_SYSTEM with *problem. */
@@ -69,7 +69,7 @@ struct database_row {
     uint64_t since_ms; /* of a tombstone: when the key was unregistered, on the retention clock */
 };
 
-/* Numbers beside the rows. */
+/* Numbers that are stored in addition to the rows. */
 enum database_number {
     NUMBER_HLC_BOUND,      /* no stamp above it has been issued */
     NUMBER_REVISION_BOUND, /* no revision above it has been issued */

@@ -86,7 +86,7 @@ static uint64_t plausible_bound(const char *name, uint64_t bound, uint64_t max)
 {
     if (bound <= max)
         return bound;
-    log_event(LOG_LEVEL_ERROR, "a stored bound is not valid and is ignored",
+    log_event(LOG_LEVEL_ERROR, "a stored bound of stamps or revisions is not valid; it is ignored",
               LOG_TEXT("bound", name), LOG_NUMBER("value", bound), LOG_NUMBER("max", max));
     return 0;
 }

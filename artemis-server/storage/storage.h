@@ -16,7 +16,8 @@
  * fail; a full disk does not. When a commit fails later, or the disk has no space for a new file,
  * the node goes on in memory, logs it once, and tries again.
  *
- * One thread calls open, load, start, stop and close; any thread calls storage_status.
+ * The main thread opens, loads, starts, stops and closes; the replication thread calls
+ * storage_evict_loaded. Any thread may call the other functions.
  */
 #pragma once
 
@@ -32,7 +33,7 @@ MUST_USE enum error storage_open(const char *folder, uint32_t commit_interval_ms
 /* Stops the thread and commits what is left. The registry must still exist. `is_last`: as for
  * storage_commit. */
 void storage_stop(struct storage *storage, bool is_last);
-/* The same with is_last, and frees. Takes NULL. */
+/* The same with is_last, and frees. Accepts NULL. */
 void storage_close(struct storage *storage);
 
 /* What the last process stored; 0: nothing. */

@@ -4,9 +4,9 @@
  * each commit.
  *
  * A commit writes the latest record of each changed key, deletes the removed keys, and moves the
- * bounds of stamps and revisions ahead; the last one stores them exactly. They are written at least
- * every BOUNDS_INTERVAL_MS, also when nothing has changed, and when the stamps of peers have moved
- * those of this node close to the bound. They include a time, from which the next
+ * bounds of stamps and revisions ahead; the last commit stores them exactly. The bounds are written
+ * at least every BOUNDS_INTERVAL_MS, also when nothing has changed, and when the stamps of peers
+ * have moved those of this node close to the bound. They include a time, from which the next
  * process computes the age of loaded leases (NUMBER_SAVED_MS). For one time-to-live after a load,
  * commits keep the stored time. A node that restarts again and again therefore does not make the
  * leases younger.
@@ -28,9 +28,9 @@
 
 enum {
     BOUNDS_INTERVAL_MS = 5000,
-    BOUND_AHEAD_MS = 10000,           /* of the clock, that the bound of stamps is ahead, */
-    BOUND_AHEAD_MIN_MS = 4000,        /* and when it is less: it is written again */
-    BOUND_AHEAD_REVISIONS = 10000000, /* that the bound of revisions is ahead */
+    BOUND_AHEAD_MS = 10000,           /* how far a new bound of stamps is ahead of the clock */
+    BOUND_AHEAD_MIN_MS = 4000,        /* nearer to the clock, the bound is written again */
+    BOUND_AHEAD_REVISIONS = 10000000, /* how far a new bound of revisions is ahead */
 };
 
 struct storage_writer {

@@ -27,7 +27,7 @@ struct credential_status {
 MUST_USE enum error credential_store_open(const struct credential_source *source, struct moment now,
                                           struct credential_store **out,
                                           char problem[CREDENTIALS_PROBLEM_BYTES]);
-void credential_store_close(struct credential_store *store); /* takes NULL */
+void credential_store_close(struct credential_store *store); /* accepts NULL */
 
 /* Loads the credentials again if a file has changed since the last attempt, a minute after an
  * attempt that failed, or with `force`. Warns once a day of a certificate that expires soon. Takes
@@ -36,6 +36,6 @@ void credential_store_check(struct credential_store *store, bool force, struct m
 
 /* A reference. */
 struct credentials *credential_store_get(struct credential_store *store);
-/* Whether the last reload has failed. Takes NULL. */
+/* Whether the last reload has failed. Accepts NULL. */
 bool credential_store_is_failing(struct credential_store *store);
 struct credential_status credential_store_status(struct credential_store *store, struct moment now);

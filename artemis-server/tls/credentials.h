@@ -42,7 +42,7 @@ MUST_USE enum error credentials_load(const struct credential_source *source, uin
                                      struct credentials **out,
                                      char problem[CREDENTIALS_PROBLEM_BYTES]);
 struct credentials *credentials_ref(struct credentials *credentials);
-void credentials_unref(struct credentials *credentials); /* takes NULL */
+void credentials_unref(struct credentials *credentials); /* accepts NULL */
 
 /* For sessions of GnuTLS; borrowed. */
 gnutls_certificate_credentials_t credentials_x509(const struct credentials *credentials);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * status_writer - helpers of the status and cluster handlers: the beginning of a response, and
- * members of JSON objects.
+ * members of JSON objects. Called on the web thread of the request.
  */
 #pragma once
 

@@ -29,4 +29,4 @@ struct frame *frame_close(uint16_t code, const char *reason);
 /* Copies bytes that are encoded already. NULL: no memory. */
 struct frame *frame_raw(struct slice bytes);
 struct frame *frame_ref(struct frame *frame); /* returns it */
-void frame_unref(struct frame *frame);        /* takes NULL */
+void frame_unref(struct frame *frame);        /* accepts NULL */

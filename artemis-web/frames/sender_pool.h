@@ -29,7 +29,7 @@ struct sender_pool;
 /* Uses `threads` threads, the caller among them, but at most SENDER_THREADS_MAX. ERR_NO_MEMORY,
  * ERR_SYSTEM. */
 MUST_USE enum error sender_pool_start(uint32_t threads, struct sender_pool **out);
-void sender_pool_stop(struct sender_pool *pool); /* takes NULL */
+void sender_pool_stop(struct sender_pool *pool); /* accepts NULL */
 /* Sends the bytes to the socket of each job, without blocking, and sets the results. */
 void sender_pool_send(struct sender_pool *pool, struct slice bytes, struct send_job *jobs,
                       uint32_t count);

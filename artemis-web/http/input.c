@@ -278,6 +278,10 @@ void input_describe_error(const struct http_connection *http, const char *url, c
                  "request: not executed, because the client has closed the connection or its "
                  "sending side");
         break;
+    case ERR_OVERLOADED:
+        snprintf(message, MESSAGE_BYTES,
+                 "body: too many bodies are being received at the same time; send it again later");
+        break;
     case ERR_RATE_LIMITED:
     case ERR_CLIENT_RATE_LIMITED:
         engine_describe_limit(request->engine, call_kind_of(request->route->class),

@@ -34,7 +34,7 @@ struct dispatch {
 
 /* `threads` send, the push thread among them. ERR_NO_MEMORY, ERR_SYSTEM. */
 MUST_USE enum error dispatch_create(uint32_t threads, struct dispatch **out);
-void dispatch_free(struct dispatch *dispatch); /* takes NULL */
+void dispatch_free(struct dispatch *dispatch); /* accepts NULL */
 
 /* Dispatches the changes up to a revision. False: the change log had dropped some of them already.
  * Then all long polls have ended and all subscriptions lag. */

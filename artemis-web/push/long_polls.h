@@ -78,7 +78,7 @@ void long_polls_end_topic(struct push *push, struct topic *topic, uint64_t revis
 void long_polls_end_all(struct push *push);
 /* Ends those whose token is not valid any more. */
 void long_polls_end_revoked(struct push *push);
-/* Ends those whose time is over, and watches the connections of those that have waited for
+/* Ends those whose time has run out, and watches the connections of those that have waited for
  * LONG_POLL_UNWATCHED_MS. */
 void long_polls_end_due(struct push *push);
 /* Milliseconds until long_polls_end_due has something to do; -1: there is no long poll. */

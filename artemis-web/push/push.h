@@ -2,7 +2,7 @@
  *
  * push - the thread that pushes changes to clients. It owns every WebSocket and every long poll.
  *
- * The way of a push:
+ * The path of a push:
  *   1. A change in the registry takes the next revision. When the shard is unlocked, the change log
  *      wakes the push thread, if it has armed the wakeup.
  *   2. The thread reads the changes since the revision that it dispatched last, and groups them by
@@ -19,14 +19,13 @@
  *      full state of the service at a revision up to which all changes have been dispatched. State
  *      and changes therefore join without a gap and without an overlap.
  *
- * A long poll also ends when its time is over and when its client disconnects. A WebSocket whose
- * client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS. One
- * whose client accepts no bytes is closed by connections.h. A WebSocket whose token expires is
+ * A long poll also ends when its time has run out and when its client disconnects. A WebSocket
+ * whose client sends nothing is pinged after WEBSOCKET_PING_MS and closed after WEBSOCKET_IDLE_MS.
+ * One whose client accepts no bytes is closed by connections.h. A WebSocket whose token expires is
  * closed within a second. A token that is revoked ends its WebSockets and its long polls at once.
  *
- * push_reserve, push_release, push_add_long_poll, push_add_websocket and push_status may be called
- * by any thread. The main thread calls the others. push/ does not know the HTTP server: it gets two
- * callbacks (struct push_http).
+ * The main thread starts, drains, stops and frees the push thread. Any thread may call the other
+ * functions. push/ does not know the HTTP server: it gets two callbacks (struct push_http).
  */
 #pragma once
 
@@ -44,9 +43,10 @@ MUST_USE enum error push_start(struct engine *engine, uint32_t clients_max,
 void push_check_tokens(struct push *push);
 /* Ends all long polls and closes all WebSockets as "going away", those that arrive later too. */
 void push_drain(struct push *push);
-/* Ends the thread, every long poll and every WebSocket. Takes NULL. */
+/* Ends the thread, every long poll and every WebSocket. Accepts NULL. */
 void push_stop(struct push *push);
-/* Frees what push_stop left. To be called when no thread calls push_add_* any more. Takes NULL. */
+/* Frees what push_stop left. To be called when no thread calls push_add_* any more. Accepts NULL.
+ */
 void push_free(struct push *push);
 
 /* Reserves a place for one WebSocket or long poll; false at the limit. push_add_long_poll and

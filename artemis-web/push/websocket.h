@@ -85,7 +85,7 @@ struct websocket *websocket_create(struct push *push, enum endpoint endpoint, in
                                    void *upgraded);
 /* Limits it to what the token of its client allows; takes its own reference. */
 void websocket_set_caller(struct websocket *websocket, const struct push_caller *caller);
-/* Frees one that is not in the push thread, or not any more. Takes NULL. */
+/* Frees one that is not in the push thread, or not any more. Accepts NULL. */
 void websocket_free(struct websocket *websocket);
 /* Adds it to the push thread. */
 void websocket_start(struct websocket *websocket);
@@ -120,7 +120,8 @@ void websocket_end(struct websocket *websocket);
 
 /* To be called when input arrived. */
 void websocket_input_arrived(struct websocket *websocket);
-/* Pings or closes it when its time is over, and closes it when its token is not valid any more. */
+/* Pings or closes it after a time without input, and closes it when its token is no longer valid.
+ */
 void websocket_check_timeout(struct websocket *websocket);
 
 /* Counts events that a subscription does not get. */

@@ -2,7 +2,7 @@
  *
  * tls_session - the TLS side of a connection: credentials, handshake, certificate of the client.
  *
- * The way of a connection with TLS:
+ * The path of a connection with TLS:
  *   1. The acceptor of its listener passes the socket to a web thread with TLS (web_threads.h).
  *      libmicrohttpd creates the session of GnuTLS.
  *   2. tls_session_start gives that session the credentials of the listener, so that a reload needs
@@ -97,8 +97,8 @@ struct tls_session *tls_session_start(const struct tls_endpoint *endpoint,
 /* Counts and logs a handshake that did not complete, and frees the session. The session of GnuTLS
  * has ended already; the socket is still open. */
 void tls_session_end(struct tls_session *tls, bool timed_out, const char *client);
-/* Whether the certificate of the client, if it has sent one, is still accepted: by the authorities
- * and the members of now. Otherwise the client gets an alert, and tls->reason says why; the caller
+/* Whether the certificate of the client, if it has sent one, is still accepted by the current
+ * authorities and members. Otherwise the client gets an alert, and tls->reason says why; the caller
  * then ends the connection. */
 bool tls_session_verify_again(struct tls_session *tls);
 /* From now on libmicrohttpd receives nothing of this connection. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * watch - a descriptor whose events a web thread with TLS handles, beside those of libmicrohttpd.
+ * watch - a descriptor whose events a web thread with TLS handles, in addition to those of
+ * libmicrohttpd. It belongs to that thread.
  */
 #pragma once
 

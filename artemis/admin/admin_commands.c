@@ -127,7 +127,9 @@ static enum error drain(struct call *call)
     enum error error = read_object(call, "value");
     bool is_on = strcmp(call->object, "on") == 0;
     if (!error && !is_on && strcmp(call->object, "off") != 0) {
-        snprintf(call->message, sizeof(call->message), "value: must be on or off");
+        char quoted[160];
+        text_quote(quoted, sizeof(quoted), slice_of(call->object));
+        snprintf(call->message, sizeof(call->message), "value: must be on or off, is %s", quoted);
         error = ERR_INVALID_FIELD;
     }
     if (error)

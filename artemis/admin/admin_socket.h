@@ -43,5 +43,5 @@ struct admin_socket_options {
 MUST_USE enum error admin_socket_start(const struct admin_socket_options *options,
                                        struct admin_socket **out,
                                        char problem[ADMIN_PROBLEM_BYTES]);
-/* Ends the thread, and removes the file unless another process has replaced it. Takes NULL. */
+/* Ends the thread, and removes the file unless another process has replaced it. Accepts NULL. */
 void admin_socket_stop(struct admin_socket *socket);

@@ -5,7 +5,7 @@
  *
  * SIGHUP, the admin socket and POST /api/admin/reload do the same: they add a reload to the thread
  * of reload_thread.h, which reads the files. What it has read comes into force under a lock that is
- * not held while files are read, so a file system that does not respond holds up no request, no
+ * not held while files are read, so a file system that does not respond delays no request, no
  * change of the log level and no shutdown.
  */
 #pragma once
@@ -17,7 +17,8 @@
 
 struct node_settings {
     struct config *config; /* borrowed; a reload changes it */
-    /* Loads the settings anew from their sources, and logs the warnings. Fails as settings_load. */
+    /* Loads all settings again from their sources, and logs the warnings. Fails as settings_load.
+     */
     enum error (*load)(void *context, struct config *out, struct config_problem *problem);
     void *context;
 };

@@ -33,9 +33,9 @@ struct library_client {
  * library_client_end. `library` must not move. */
 int library_client_begin(struct library_client *library);
 
-/* Opens the client of the library for the servers of the command line (SERVER_OPTIONS). The
- * servers and the timeout of `options` are set here. NULL: a lost
- * connection, and its return, are printed on stderr. Prints the error; returns an exit code. */
+/* Opens the client of the library for the servers of the command line (SERVER_OPTIONS). The servers
+ * and the timeout of `options` are set here. `options` NULL: the defaults, and a lost connection,
+ * and its return, are printed on stderr. Prints the error; returns an exit code. */
 int library_client_open(struct library_client *library, const struct args *args,
                         const struct artemis_options *options);
 void library_client_end(struct library_client *library);

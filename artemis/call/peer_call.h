@@ -2,8 +2,8 @@
  *
  * peer_call - calls a node as a peer of its cluster, for commands that read or restore records.
  *
- * peer_call_identify asks a node for its name and its cluster. Calls with
- * its `headers` are then accepted by its routes for peers.
+ * peer_call_identify asks a node for its name and its cluster. The routes for peers then accept
+ * calls with its `headers`.
  *
  * Blocks as curl_call does. Not thread-safe.
  */

@@ -4,7 +4,7 @@
  * ARTEMIS_TOKEN_FILE, in this order.
  *
  * A secret on the command line is visible to other users of the machine (ps); a file is not. The
- * secret is never printed.
+ * secret is never printed. Reads the file and the environment; keeps no state.
  */
 #pragma once
 
@@ -24,4 +24,4 @@
  * is no token. ERR_INVALID_FIELD: `problem` states why it cannot be used; ERR_NO_MEMORY. */
 MUST_USE enum error token_option_read(const struct args *args, char **authorization,
                                       char problem[ARGS_PROBLEM_MAX]);
-void token_option_free(char *authorization); /* takes NULL */
+void token_option_free(char *authorization); /* accepts NULL */

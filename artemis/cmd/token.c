@@ -38,7 +38,7 @@ static const struct args_command command = {
              "read      discovery, metrics, the state of the node\n"
              "write     read, and register, heartbeat, unregister\n"
              "operator  write, and status, settings, guards, snapshot save, diff\n"
-             "admin     operator, and snapshot restore, reload\n"
+             "admin     operator, and snapshot restore, reload, cluster block\n"
              "peer      replication between nodes, and nothing else: see cluster.token_file\n"
              "A client sends it as `Authorization: Bearer SECRET`; commands take --token-file\n"
              "or ARTEMIS_TOKEN. --services limits what write changes, and what read sees.\n",

@@ -32,8 +32,7 @@ void view_cluster_order(const json_t *root, bool blocks, FILE *out);
 void view_cluster_unknown(const json_t *root, FILE *out);
 
 /* True if this node is ready and not blocked, every peer is up and ready, and the cluster is not
- * under-replicated.
- * A peer that is this node itself is ignored. */
+ * under-replicated. A peer that is this node itself is ignored. */
 bool view_cluster_is_healthy(const json_t *root);
 
 /* "3 ms", "4 s", "5 min", "6 h", "7 d": the largest unit alone. Returns `text`. */

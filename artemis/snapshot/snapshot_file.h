@@ -35,7 +35,7 @@ MUST_USE enum error snapshot_writer_add(struct snapshot_writer *writer, struct s
  * ERR_NO_MEMORY. */
 MUST_USE enum error snapshot_writer_finish(struct snapshot_writer *writer, uint64_t *size,
                                            char problem[SNAPSHOT_PROBLEM_MAX]);
-/* Removes what was not finished. Takes NULL. */
+/* Removes what was not finished. Accepts NULL. */
 void snapshot_writer_free(struct snapshot_writer *writer);
 
 struct snapshot_reader;
@@ -51,4 +51,4 @@ MUST_USE enum error snapshot_reader_next(struct snapshot_reader *reader, struct 
 /* Starts again with the first line. ERR_SYSTEM, ERR_NO_MEMORY. */
 MUST_USE enum error snapshot_reader_rewind(struct snapshot_reader *reader,
                                            char problem[SNAPSHOT_PROBLEM_MAX]);
-void snapshot_reader_free(struct snapshot_reader *reader); /* takes NULL */
+void snapshot_reader_free(struct snapshot_reader *reader); /* accepts NULL */

@@ -30,4 +30,4 @@ struct event_parts {
 /* Copies the parts; one reference, which the caller owns. ERR_NO_MEMORY. */
 MUST_USE enum error shared_event_create(const struct event_parts *parts, struct shared_event **out);
 struct shared_event *shared_event_ref(struct shared_event *event); /* returns it */
-void shared_event_unref(struct shared_event *event);               /* takes NULL */
+void shared_event_unref(struct shared_event *event);               /* accepts NULL */

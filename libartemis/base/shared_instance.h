@@ -24,7 +24,7 @@ struct shared_instance {
 MUST_USE enum error shared_instance_create(const struct instance *instance,
                                            struct shared_instance **out);
 struct shared_instance *shared_instance_ref(struct shared_instance *shared); /* returns it */
-void shared_instance_unref(struct shared_instance *shared);                  /* takes NULL */
+void shared_instance_unref(struct shared_instance *shared);                  /* accepts NULL */
 
 /* The text of a field; NULL if the caller of the library left it out. */
 const char *instance_view_text(const struct artemis_instance *view, enum instance_field field);

@@ -2,11 +2,10 @@
  *
  * client - the parts of a client, and how a call waits for the client's thread.
  *
- * The parts that decide (registrations, cache_sync, topic_sync, publications, servers) are
- * protected by one lock. Callers and
- * the client's thread hold it briefly: to read, to request, to apply what arrived. No I/O, no
- * parsing and no callback happens under the lock. Only the client's thread uses libcurl and the
- * push socket.
+ * One lock protects the parts that decide (registrations, cache_sync, topic_sync, publications,
+ * servers). Callers and the client's thread hold it briefly: to read, to request, to apply what
+ * arrived. No I/O, no parsing and no callback happens under the lock. Only the client's thread uses
+ * libcurl and the push socket.
  */
 #pragma once
 

@@ -97,4 +97,4 @@ void publications_end(struct publications *publications, enum artemis_error erro
  * been published, or still be. False: it was not, and will not be. */
 bool publications_leave(struct publications *publications, struct publication *publication,
                         char cause[PUBLICATION_CAUSE_MAX]);
-void publication_free(struct publication *publication); /* takes NULL */
+void publication_free(struct publication *publication); /* accepts NULL */

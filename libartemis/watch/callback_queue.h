@@ -101,6 +101,6 @@ void callback_queue_rewind(struct callback_queue *queue, struct queued_callback 
 struct queued_callback *callback_queue_take(struct callback_queue *queue);
 void queued_callback_free(struct queued_callback *item);
 
-/* Release a reference; take NULL. */
+/* Release a reference; accept NULL. */
 void watch_unref(struct artemis_watch *watch);
 void subscription_unref(struct artemis_subscription *subscription);

@@ -72,7 +72,7 @@ TAILQ_HEAD(http_calls, http_call);
 
 /* Borrows the settings. ERR_NO_MEMORY. */
 MUST_USE enum error http_create(const struct settings *settings, struct http **out);
-void http_free(struct http *http); /* takes NULL; no calls may be left */
+void http_free(struct http *http); /* accepts NULL; no calls may be left */
 
 /* ERR_NO_MEMORY: the call has not started. */
 MUST_USE enum error http_start(struct http *http, struct http_call *call);
@@ -80,7 +80,7 @@ MUST_USE enum error http_start(struct http *http, struct http_call *call);
 void http_cancel_all(struct http *http);
 /* Sets is_busy[] for the server of each call that was not taken yet. */
 void http_mark_servers(const struct http *http, bool is_busy[SERVER_NUMBERS_MAX]);
-void http_call_free(struct http_call *call); /* takes NULL */
+void http_call_free(struct http_call *call); /* accepts NULL */
 
 /* Sends and receives what is possible without waiting. */
 void http_run(struct http *http);

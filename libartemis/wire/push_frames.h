@@ -39,7 +39,7 @@ struct push_frames;
 
 /* ERR_NO_MEMORY. */
 MUST_USE enum error push_frames_create(const struct push_frames_io *io, struct push_frames **out);
-void push_frames_free(struct push_frames *frames); /* takes NULL */
+void push_frames_free(struct push_frames *frames); /* accepts NULL */
 
 /* Reads what is there, within the limits of a turn. False: the connection has ended or is lost; see
  * push_frames_problem. */

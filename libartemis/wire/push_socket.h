@@ -29,7 +29,7 @@ MUST_USE enum error push_socket_open(struct http *http, const struct settings *s
                                      size_t server, uint64_t now_ms,
                                      push_socket_message *on_message, void *context,
                                      struct push_socket **out);
-void push_socket_free(struct push_socket *socket); /* takes NULL */
+void push_socket_free(struct push_socket *socket); /* accepts NULL */
 
 /* Reads and writes what is possible without waiting, within the limits of push_frames; call it
  * after http_run. Without `may_read`, frames stay unread, and the connection is not lost for lack

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * member_address - adds an address of the settings, or one that a provider has found, to a list of
- * members.
+ * members. Pure.
  */
 #pragma once
 

@@ -35,9 +35,9 @@ MUST_USE enum error member_record_create(const struct config *config, const char
 bool member_records_have_others(const struct config *config,
                                 const struct registry_members *records);
 
-/* Whether the node of a record has left in good order. */
+/* Whether the node of a record has left by a shutdown. */
 typedef bool member_has_left(void *context, struct slice packed_key);
-/* Removes the members whose nodes have left in good order: those of `records`, of an earlier
+/* Removes the members whose nodes have left by a shutdown: those of `records`, of an earlier
  * reading, for which has_left returns true. */
 void member_records_remove_left(const struct registry_members *records, member_has_left *has_left,
                                 void *context, struct member_list *members);

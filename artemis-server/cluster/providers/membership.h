@@ -7,9 +7,9 @@
  * the failure is logged once, and shown in the status and the metrics until the provider works
  * again.
  *
- * The main thread starts and stops the membership; the reload thread reloads it. Any thread may
- * read the status. The lock is held while the topology is published, so that lists are published in
- * the order in which they came.
+ * The main thread starts and stops the membership; the reload thread checks the settings and
+ * reloads it. Any thread may call membership_on_blocks and membership_status. The lock is held
+ * while the topology is published, so that lists are published in the order in which they came.
  */
 #pragma once
 

@@ -65,15 +65,15 @@ MUST_USE enum error provider_http_create(const struct provider_http_options *opt
 /* Replaces the options, for the requests that start from now on. */
 void provider_http_set_options(struct provider_http *http,
                                const struct provider_http_options *options);
-/* Aborts the requests, without a call of on_end. Takes NULL. */
+/* Aborts the requests, without a call of on_end. Accepts NULL. */
 void provider_http_free(struct provider_http *http);
 /* Returns NULL without memory. All other failures come to on_end, in provider_http_run. */
 struct provider_http_call *provider_http_start(struct provider_http *http,
                                                const struct provider_http_request *request);
-/* Aborts the request. Its on_end is not called. Takes NULL. */
+/* Aborts the request. Its on_end is not called. Accepts NULL. */
 void provider_http_cancel(struct provider_http *http, struct provider_http_call *call);
-/* Sleeps until data can be moved, provider_http_wake is called or the time is over; then moves data
- * and calls the callbacks. */
+/* Sleeps until data can be moved, provider_http_wake is called, or timeout_ms has passed; then
+ * moves data and calls the callbacks. */
 void provider_http_run(struct provider_http *http, uint64_t timeout_ms);
 void provider_http_wake(struct provider_http *http); /* any thread */
 /* The value of a response header, within on_end; NULL: there is none. */

@@ -85,7 +85,8 @@ static void unregister(struct nodes *nodes)
         return;
     nodes->is_unregistered = true;
     if (registry_unregister(node_of(nodes)->registry, &nodes->own_key, 0, clock_now()))
-        log_line(LOG_LEVEL_WARN, "this node was not unregistered as a member; its lease ends");
+        log_line(LOG_LEVEL_WARN,
+                 "this node was not unregistered as a member; its record ends with its lease");
 }
 
 /* --- the others ------------------------------------------------------------------------------- */

@@ -59,7 +59,8 @@ bool provider_settings_reload(struct provider_settings *settings, const struct c
 {
     struct config *next = copy_of(config, settings->prefix);
     if (!next) {
-        log_event(LOG_LEVEL_ERROR, "out of memory; settings of a provider stay as they were",
+        log_event(LOG_LEVEL_ERROR,
+                  "out of memory; a membership provider keeps its earlier settings",
                   LOG_TEXT("section", settings->prefix));
         return false;
     }

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -178,6 +179,28 @@ static void two_changes_of_one_instance_converge(void **state)
     check_metadata_at_each_node("last");
 }
 
+/* --- limits of a peer ------------------------------------------------------------------------- */
+
+static void message_too_large_for_a_peer_is_sent_in_halves(void **state)
+{
+    (void)state;
+    cluster_plan(&cluster, 2, NULL);
+    cluster_start_node(&cluster, 0, NULL);
+    cluster_start_node(&cluster, 1, "server.max_body_bytes=1024");
+    cluster_wait_health(&cluster, 0, cluster.ports[1], "up");
+    cluster_wait_ready(&cluster, 0);
+    cluster_wait_ready(&cluster, 1);
+    call_register_many(cluster.http[0], "shop", 40);
+    cluster_wait_count(&cluster, "shop", 40);
+    http_free(cluster.http[0]);
+    cluster.http[0] = NULL;
+    char *log = server_process_stop_and_read_log(&cluster.nodes[0]);
+    assert_non_null(
+        strstr(log, "peer rejected a message as too large; it is sent again in halves"));
+    assert_null(strstr(log, "peer rejected records"));
+    free(log);
+}
+
 /* --- shutdown --------------------------------------------------------------------------------- */
 
 static void second_shutdown_request_is_harmless_while_a_peer_stalls(void **state)
@@ -201,6 +224,7 @@ int main(void)
         cmocka_unit_test_teardown(starting_node_accepts_registrations_and_refuses_discovery, stop),
         cmocka_unit_test_teardown(unregistration_during_a_pause_of_a_peer_stays, stop),
         cmocka_unit_test_teardown(two_changes_of_one_instance_converge, stop),
+        cmocka_unit_test_teardown(message_too_large_for_a_peer_is_sent_in_halves, stop),
         cmocka_unit_test_teardown(second_shutdown_request_is_harmless_while_a_peer_stalls, stop),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -73,6 +73,8 @@ static void body_beyond_the_budget_gets_503_and_others_are_served(void **state)
     assert_true(raw_socket_send(&last, bytes, BODIES + 1));
     assert_int_equal(raw_socket_read(&last, wait_deadline_ms()), RAW_RESPONSE);
     check_status(&last.response, 503, "service-unavailable", "overloaded");
+    check_contains(&last.response, "response_status.error_message",
+                   "body: too many bodies are being received at the same time");
     assert_non_null(http_field(&last.response, "Retry-After"));
     check_http(http_get(fixture->http, "/api/discovery/services"), 200);
     for (int i = 0; i < BODIES; i++)

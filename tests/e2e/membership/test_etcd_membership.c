@@ -299,7 +299,7 @@ static void lease_that_is_not_revoked_after_a_reload_is_logged(void **state)
     http_free(nodes[1].http);
     nodes[1].http = NULL;
     char *log = server_process_stop_and_read_log(&nodes[1].process);
-    if (!strstr(log, "this node was not unregistered in etcd; its lease ends reason="))
+    if (!strstr(log, "this node was not unregistered in etcd; its key ends with its lease reason="))
         fail_msg("the log is: %s", log);
     free(log);
 }

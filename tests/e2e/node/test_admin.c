@@ -153,7 +153,7 @@ static void drain_fails_ready_and_serves_everything(void **state)
     check_http(http_get(http, "/ready"), 200);
     struct command_result result = admin("drain", "maybe", NULL);
     assert_int_equal(result.exit_code, 1);
-    check_part(result.err, "value: must be on or off");
+    check_part(result.err, "value: must be on or off, is \"maybe\"");
     command_free(&result);
 }
 

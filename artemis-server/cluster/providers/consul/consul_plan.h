@@ -4,15 +4,15 @@
  *
  * Each node is an instance of one service, registered at an agent with a check that has a
  * time-to-live, which the node updates. An agent that does not know the check gets the registration
- * again. Beside that the plan reads the passing instances with blocking queries, each from the
- * index of the last one. Each of the two goes on while the other fails, and repeats what has failed
- * after a growing time; the nodes stay as they were.
+ * again. The plan also reads the passing instances with blocking queries, each from the index of
+ * the last one. Each of the two goes on while the other fails, and repeats what has failed after a
+ * growing time; the nodes stay as they were.
  *
  * A node that is missing in the response of a blocking query is removed at once. One that is
- * missing when the list is read anew, at the start, after a failure or when the index has gone
- * back, stays for the time-to-live: a Consul that has lost its data must not empty the topology.
- * Nor must rules that hide all instances: where this node should be in the list itself, an empty
- * one is a failure.
+ * missing when the whole list is read again, at the start, after a failure or when the index has
+ * gone back, stays for the time-to-live: a Consul that has lost its data must not empty the
+ * topology. Nor must rules that hide all instances: where this node should be in the list itself,
+ * an empty one is a failure.
  *
  * Pure. Times are monotonic milliseconds. Not thread-safe.
  */
@@ -60,7 +60,7 @@ struct consul_plan {
     bool may_be_registered; /* a registration has been sent */
     bool is_registered;
     bool is_updated;                    /* since the registration */
-    uint64_t index;                     /* of the next query; 0: the list is read anew */
+    uint64_t index;                     /* of the next query; 0: the whole list is read again */
     uint64_t read_ms;                   /* when the last query began */
     unsigned failures;                  /* of both tasks since the start */
     char problem[CONSUL_PROBLEM_BYTES]; /* of the last failure */
@@ -111,7 +111,7 @@ void consul_plan_on_failure(struct consul_plan *plan, enum consul_step step, lon
                             struct slice body, const char *problem, uint64_t random,
                             uint64_t now_ms);
 
-/* Removes the nodes whose time is over. To be called when consul_plan_due_ms has passed. */
+/* Removes the nodes whose time has run out. To be called when consul_plan_due_ms has passed. */
 void consul_plan_expire(struct consul_plan *plan, uint64_t now_ms);
 /* Writes the list if it has changed, and what has changed it. */
 bool consul_plan_take_list(struct consul_plan *plan, struct member_list *out, const char **reason);

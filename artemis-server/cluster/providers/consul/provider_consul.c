@@ -181,7 +181,8 @@ static void leave(struct consul *consul)
     while (consul->call && now_ms() < end_ms)
         provider_http_run(consul->http, end_ms - now_ms());
     if (consul->call || consul->plan.problem[0])
-        log_event(LOG_LEVEL_WARN, "this node was not deregistered in Consul; its check ends",
+        log_event(LOG_LEVEL_WARN,
+                  "this node was not deregistered in Consul; its check becomes critical",
                   LOG_TEXT("reason", consul->plan.problem));
 }
 

@@ -4,8 +4,9 @@
  *
  * Each node has the key PREFIX/NODE with its address, under a lease that it renews. The plan reads
  * all keys, watches them from the next revision on, and registers this node. The watch and the
- * other requests use one endpoint. After a failure of any of them everything begins anew at the
- * next endpoint, at once until each has failed, then later; the nodes stay as they were.
+ * other requests use one endpoint. After a failure of any of them everything starts again at the
+ * next endpoint: at once until each endpoint has failed, then after a growing time. The nodes stay
+ * as they were.
  *
  * A node whose key is deleted is removed at once. One that is missing when all keys are read again
  * stays for the time-to-live of a lease: an etcd that has lost its data must not empty the
@@ -107,8 +108,8 @@ bool etcd_plan_on_line(struct etcd_plan *plan, struct slice line, uint64_t now_m
 void etcd_plan_on_failure(struct etcd_plan *plan, enum etcd_step step, long status,
                           struct slice body, const char *problem, uint64_t now_ms);
 
-/* Removes the nodes whose time is over, and ends a watch that is not confirmed. To be called when
- * etcd_plan_due_ms has passed. */
+/* Removes the nodes whose time has run out, and ends a watch that is not confirmed. To be called
+ * when etcd_plan_due_ms has passed. */
 void etcd_plan_expire(struct etcd_plan *plan, uint64_t now_ms);
 /* Writes the list if it has changed, and what has changed it. */
 bool etcd_plan_take_list(struct etcd_plan *plan, struct member_list *out, const char **reason);

@@ -234,7 +234,8 @@ static void leave(struct etcd *etcd)
     while (etcd_plan_has_lease(plan) && !plan->problem[0] && now_ms() < end_ms)
         revoke(etcd, end_ms);
     if (etcd_plan_has_lease(plan))
-        log_event(LOG_LEVEL_WARN, "this node was not unregistered in etcd; its lease ends",
+        log_event(LOG_LEVEL_WARN,
+                  "this node was not unregistered in etcd; its key ends with its lease",
                   LOG_TEXT("reason", plan->problem));
 }
 

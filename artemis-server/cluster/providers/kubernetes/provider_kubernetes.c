@@ -344,8 +344,7 @@ static void on_deleted(void *context, const struct provider_http_response *respo
     kubernetes->lease_call = NULL;
     if (response->problem[0] && response->status != 404)
         log_event(LOG_LEVEL_WARN, "the Lease of this node was not deleted; it ends by itself",
-                  LOG_TEXT("lease", kubernetes->lease.name),
-                  LOG_TEXT("problem", response->problem));
+                  LOG_TEXT("lease", kubernetes->lease.name), LOG_TEXT("reason", response->problem));
 }
 
 /* The other nodes remove this node at once. */
@@ -467,7 +466,7 @@ static void take_settings(struct kubernetes *kubernetes)
     kubernetes->settings_problem = kubernetes_settings_read(&next, kubernetes->reloaded.current);
     if (kubernetes->settings_problem) {
         if (is_new)
-            log_event(LOG_LEVEL_ERROR, "settings of a provider stay as they were",
+            log_event(LOG_LEVEL_ERROR, "a membership provider keeps its earlier settings",
                       LOG_TEXT("section", "cluster.kubernetes"),
                       LOG_TEXT("reason", kubernetes->settings_problem));
         kubernetes->has_failed |= is_new;

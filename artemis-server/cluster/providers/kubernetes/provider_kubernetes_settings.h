@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * provider_kubernetes_settings - where the Kubernetes API server is, and how this node proves to it
- * what it is: from the settings, the environment and the files of the service account.
+ * what it is: from the settings, the environment and the files of the service account. Reads files,
+ * and has no state. The main thread calls it at the start, later the thread of the provider.
  */
 #pragma once
 
