@@ -54,7 +54,7 @@ static bool is_over(const _Atomic uint64_t *until_ms)
     return ms != NEVER_MS && clock_now().mono_ms >= ms;
 }
 
-/* Waits until stderr takes a chunk; false when the time is over or stderr is closed. */
+/* Waits until stderr takes a chunk; false when the time has run out or stderr is closed. */
 static bool wait_writable(const _Atomic uint64_t *until_ms)
 {
     for (;;) {

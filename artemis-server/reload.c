@@ -198,10 +198,10 @@ static enum error copy_settings(const struct reload *reload, struct config *conf
     return error;
 }
 
-/* The rules hold for `loaded` as a whole, which comes into force at the next start. They must hold
- * for what is reloadable beside the other settings of today, too: otherwise a reload that replaces
- * tokens by something else would open a listener until then, and one with a shorter lease would end
- * leases at the peers before their renewals are sent. */
+/* The rules hold for `loaded` as a whole, which comes into force at the next start. They must also
+ * hold for the reloadable settings together with the other settings that are in force now:
+ * otherwise a reload that replaces tokens by something else would open a listener until then, and
+ * one with a shorter lease would end leases at the peers before their renewals are sent. */
 static enum error check_in_force(const struct config *config, const struct config *loaded,
                                  struct config_problem *problem)
 {

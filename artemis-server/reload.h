@@ -14,7 +14,7 @@
 
 #include "artemis-server/engine.h"
 
-/* What a reload has done. Zero at first; released with reload_report_free. */
+/* The result of a reload. Zero at first; released with reload_report_free. */
 struct reload_report {
     uint32_t changed;
     uint32_t need_restart; /* settings that differ from those in force, and are not reloadable */

@@ -94,7 +94,7 @@ static void stop(struct engine *engine, struct web *web, int signal_number,
     engine_leave(engine, watch->limits.peers_ms, watch->limits.hurried_ms, &watch->is_hurried);
 }
 
-/* A reload reads a file that does not respond. It may use any memory of the node when it goes on,
+/* A reload reads a file that does not respond. It may use any memory of the node when it continues,
  * so nothing is freed: what must not be lost is written, and the process ends. */
 static _Noreturn void end_within_reload(struct engine *engine)
 {

@@ -124,7 +124,7 @@ stop_pair() {
 load_round() {
     local pid=${PID[$1]} before after report
     before=$(cpu_ticks "$pid")
-    # SIGINT ends wrk early and in good order; its own -d takes whole seconds only.
+    # SIGINT ends wrk early and regularly; its own -d takes whole seconds only.
     report=$({ timeout -s INT "$3" wrk -t2 -c"$CONNECTIONS" -d60s -s "$HERE/load.lua" \
         "${URL[$1]}" -- "$2" || true; } | grep '^requests=') || return 1
     after=$(cpu_ticks "$pid")

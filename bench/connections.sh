@@ -4,7 +4,7 @@
 # connections.sh - throughput by number of connections and by number of web threads, and CPU time by
 # number of instances. To be sourced by bench.sh.
 #
-# The distribution of connections over the threads decides, so server and client are started anew
+# The distribution of connections over the threads decides, so server and client are started again
 # for each round. A round counts from the moment when each connection has had its first requests. A
 # row is the median of its rounds.
 #

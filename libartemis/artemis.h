@@ -129,7 +129,8 @@ struct artemis_options {
      * A server that responds is asked for the nodes of its cluster. If these include the server
      * under the URL given here, the client uses the others too, and a node that the cluster names
      * no more is not used any more, unless it is given here. So all nodes can be replaced while the
-     * client runs. Behind a proxy or a load balancer, the servers are those given here alone. */
+     * client runs. Behind a proxy or a load balancer, the client uses only the servers given here.
+     */
     const char *servers;
 
     /* Region and zone of instances that do not name theirs. NULL: "local" and "zone1", the defaults
@@ -175,9 +176,9 @@ struct artemis_options {
     const char *key;
 
     /* Interval between requests for the nodes of the cluster; 0: 10,000; -1: they are never
-     * requested, and the client uses the servers given above alone. They are also requested when
-     * the client begins to use another server. The client sends `authorization` to every node that
-     * a server names; if that server has https://, only to nodes with https://. */
+     * requested, and the client uses only the servers given above. They are also requested when the
+     * client begins to use another server. The client sends `authorization` to every node that a
+     * server names; if that server has https://, only to nodes with https://. */
     int nodes_ms;
 
     const void *reserved[1];

@@ -293,8 +293,8 @@ bool config_listener_serves_peers(const struct config *config, enum config_liste
  * config_validate refuses other listeners unless server.allow_insecure is set. */
 bool config_listener_is_protected(const struct config *config, enum config_listener listener);
 
-/* What the advertised address is derived from. Addresses are numeric, IPv6 without brackets, and
- * neither loopback nor link-local. Everything is borrowed. */
+/* The properties of the host from which the advertised address is derived. Addresses are numeric,
+ * IPv6 without brackets, and neither loopback nor link-local. Everything is borrowed. */
 struct config_host {
     const char *name;
     const char *const *addresses;

@@ -38,7 +38,7 @@ static bool is_too_deep(json_t *value, unsigned depth)
     return false;
 }
 
-/* Encodes the value anew. */
+/* Encodes the value again. */
 static enum error encode_payload(json_t *value, const char *where, char **out, size_t *out_size,
                                  char message[MESSAGE_BYTES])
 {

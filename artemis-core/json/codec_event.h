@@ -39,8 +39,8 @@ MUST_USE enum error event_message_read_peer(struct slice body, struct event_mess
                                             char message[MESSAGE_BYTES]);
 void event_message_free(struct event_message *message); /* accepts NULL */
 
-/* Reads a payload alone. *compact is freed by the caller. ERR_INVALID_FIELD (it is not JSON, or too
- * deep), ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
+/* Reads only a payload. The caller frees *compact. ERR_INVALID_FIELD (it is not JSON, or too deep),
+ * ERR_BODY_TOO_LARGE, with *message; ERR_NO_MEMORY. */
 MUST_USE enum error event_payload_read(struct slice json, char **compact,
                                        char message[MESSAGE_BYTES]);
 

@@ -12,12 +12,12 @@
  * time has passed them. So nodes that know the same stamp agree which of two later changes comes
  * first, also while they cannot reach each other, and the effect of a stamp of the future ends.
  *
- * The time follows members alone that this node has asked. Beside it the clock keeps the highest
+ * Only members that this node itself has asked move the time. The clock also keeps the highest
  * clock of all members: the wall clocks with which they started, as far as they are known. A stamp
  * is accepted if it is at most max_ahead_ms above that, or above the wall clock of this node, which
  * then counts as one of those: the monotonic clock of a virtual machine that was suspended is
- * behind. So no number of calls raises the stamps of a cluster further, and a node whose clock
- * is honestly ahead is followed.
+ * behind. So no number of calls raises the stamps of a cluster further, and a node whose clock is
+ * honestly ahead is followed.
  *
  * Any thread may call; no call blocks. No clock is read.
  */

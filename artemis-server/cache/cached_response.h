@@ -30,7 +30,8 @@ enum { RESPONSE_VIEWS = 8 };
 /* Forms in which a response is sent, numbered by the sender. */
 enum { CACHED_FORMS = 4 };
 
-/* What the sender has made for a form, to be embedded. */
+/* An object that the sender keeps with a response, for one form. The sender embeds it in a struct
+ * of its own. */
 struct cached_object {
     void (*free)(struct cached_object *object);
 };

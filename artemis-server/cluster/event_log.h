@@ -4,8 +4,9 @@
  * and why, and the failures of membership providers.
  *
  * A subscriber of the topology (topology.h). It logs each event, and keeps the last
- * CLUSTER_EVENTS_MAX; there each member that joins or leaves is one. The node id of a member is
- * known when it leaves, and then also in the event of its join. Any thread may read the events.
+ * CLUSTER_EVENTS_MAX, where each member that joins or leaves has an event of its own. The node id
+ * of a member is not known when it joins; it is added to that event when the member leaves. Any
+ * thread may read the events.
  */
 #pragma once
 

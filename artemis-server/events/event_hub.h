@@ -66,8 +66,8 @@ struct event_hub {
 void event_hub_init(struct event_hub *hub, const char *node_id, const char *run);
 void event_hub_free(struct event_hub *hub);
 
-/* Who takes the events for subscribers, and those for peers. `wake` is called when the first event
- * enters an empty queue. NULL: nobody any more; the queue is emptied. */
+/* Set the takers of the events for subscribers, and of those for peers. `wake` is called when the
+ * first event enters an empty queue. NULL: nobody any more; the queue is emptied. */
 void event_hub_set_local(struct event_hub *hub, event_wakeup *wake, void *context);
 void event_hub_set_peers(struct event_hub *hub, event_wakeup *wake, void *context);
 /* Move up to `max` events, the oldest first, to `out`, with their references. Return their

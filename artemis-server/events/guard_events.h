@@ -3,9 +3,9 @@
  * guard_events - publishes to the topic artemis.guard when a mass-expiry guard engages, and when it
  * is released or disengages.
  *
- * It compares the guards with those of the last call. Of services it knows GUARD_SERVICES_MAX at a
- * time, each until its guard is released; the number of all is in each event. Belongs to one
- * thread.
+ * It compares the guards with those of the last call. It follows the guards of GUARD_SERVICES_MAX
+ * services at a time, each until its guard is off; each event has the number of all services with
+ * an engaged guard. Belongs to one thread.
  */
 #pragma once
 

@@ -34,7 +34,7 @@ struct client_address client_address_of(const struct sockaddr *address);
 struct slice client_address_bytes(const struct client_address *address);
 uint64_t client_address_hash(const struct client_address *address, uint64_t seed);
 bool client_address_equal(const struct client_address *a, const struct client_address *b);
-/* Whether the address is of this host alone: 127.0.0.0/8, or the network of ::1. */
+/* Whether it is an address of the loopback interface: 127.0.0.0/8, or the network of ::1. */
 bool client_address_is_loopback(const struct client_address *address);
 /* Writes "10.0.0.1", "2001:db8::/64", or "unknown". */
 void client_address_write(const struct client_address *address, char out[CLIENT_NAME_BYTES]);

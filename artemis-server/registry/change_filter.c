@@ -7,7 +7,7 @@ static bool may_have_matched(const struct instance_filter *filter, const struct 
     if (change->type != CHANGE_CHANGE || !(filter->statuses >> change->old_status & 1))
         return false;
     struct instance_filter before = *filter;
-    before.statuses = STATUSES_ALL; /* that of now does not count */
+    before.statuses = STATUSES_ALL; /* the current status does not count */
     if (change->other_texts)
         before.metadata_count = 0;
     return instance_filter_matches(&before, change->instance);

@@ -104,7 +104,7 @@ static bool beats_tombstone(const struct registry *registry, const struct record
     return is_older(registry, tombstone, change);
 }
 
-/* The end of a span that began `age_ms` ago; 0: it is over. */
+/* The end of a span that began `age_ms` ago; 0: it has ended. */
 static uint64_t end_of(struct moment now, uint64_t age_ms, uint64_t span_ms)
 {
     return age_ms < span_ms ? now.mono_ms + (span_ms - age_ms) : 0;

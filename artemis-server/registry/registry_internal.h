@@ -66,7 +66,7 @@ struct registry {
     _Atomic uint32_t tombstones;
     atomic_bool replicating;                  /* a peer is up; see registry_set_replicating */
     _Atomic uint64_t checks_drained_ms;       /* when leases were last taken for a check */
-    struct drain_cursor drained[DIRTY_KINDS]; /* each of the thread that drains the list */
+    struct drain_cursor drained[DIRTY_KINDS]; /* each belongs to the thread that drains it */
     registry_dirty_notify *notify;
     void *notify_context;
     /* Leases that were loaded from storage. */

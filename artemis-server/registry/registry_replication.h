@@ -127,11 +127,11 @@ uint64_t registry_release_clock_ms(const struct registry *registry, uint64_t clo
 uint64_t registry_release_until_ms(const struct registry *registry, uint64_t clock_ms,
                                    struct moment now);
 
-/* What registry_restore has done with a record. */
+/* The result of registry_restore for a record. */
 enum restore_result {
     RESTORE_TAKEN,
     RESTORE_NEWER, /* the record or tombstone here is as new or newer */
-    RESTORE_ENDED, /* a tombstone without effect: its retention is over, and nothing to delete */
+    RESTORE_ENDED, /* a tombstone without effect: its retention has ended, and no record is there */
     RESTORE_RESULTS,
 };
 /* Merges a record of a snapshot file, or a tombstone. The later one stays. An instance that is

@@ -52,7 +52,7 @@ bool peer_client_connection_set(CURL *curl, const struct peer_client_options *op
         CURLoption option;
         const char *text;
     } texts[] = {
-        /* libcurl connects anew where these paths differ from those of a connection. */
+        /* libcurl opens a new connection if these paths differ from those of a connection. */
         {CURLOPT_SSLCERT, credentials_path(*credentials, CREDENTIAL_CERT)},
         {CURLOPT_SSLKEY, credentials_path(*credentials, CREDENTIAL_KEY)},
         {CURLOPT_CAINFO, credentials_path(*credentials, CREDENTIAL_CA)},

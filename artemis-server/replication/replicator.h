@@ -80,7 +80,7 @@ struct replicator_options {
     uint64_t health_interval_ms;
     uint64_t snapshot_timeout_ms; /* of one snapshot, then the next peer is asked; of all
                                      comparisons after it; and of each later comparison */
-    uint64_t bootstrap_grace_ms;  /* without a peer that has data, not ready for at most so long */
+    uint64_t bootstrap_grace_ms;  /* how long this node waits for a peer that has data */
     uint64_t list_grace_ms;       /* the same while there is no list of peers; 0: there is one */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
     uint64_t seed;                /* for jitter and for hashes */

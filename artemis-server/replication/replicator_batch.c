@@ -166,7 +166,7 @@ uint64_t batch_due_ms(const struct peer *peer)
 }
 
 /* Renewals wait in the outbox of a remote peer: its interval is longer than that of the dirty
- * lists. All that are pending are sent when it is over. */
+ * lists. All that are pending are sent at its end. */
 static bool waits_for_interval(const struct replicator *replicator, const struct peer *peer,
                                enum outbox_queue queue, struct moment now)
 {

@@ -30,7 +30,7 @@ enum {
     ASK_AGAIN_MS = 25, /* first interval at which a peer that is behind is asked again; doubles */
     ASK_AGAIN_MAX_MS = 400,
     ROUND_TRIPS = 3,     /* a round waits for a peer at most that many of its round trips */
-    NEXT_CHECK_MS = 250, /* after which the next check starts beside one in its first round */
+    NEXT_CHECK_MS = 250, /* then the next check starts, even if one is in its first round */
     IN_FLIGHT_MAX = 3,   /* checks in the first round, and messages to a peer */
     GUARDED_MAX = 1000,  /* leases in a check of guarded ones; then the next one starts after */
     GUARDED_CHECK_MS = 250,

@@ -3,8 +3,8 @@
  * What operators order, and all nodes carry out: releases of guards, and blocks of nodes.
  *
  * Releases of guards: what an operator releases at this node is released at its peers, too. A peer
- * that is down gets the release if it returns within one time-to-live: for so long the release lets
- * leases be evicted. A peer sends a release of all guards on to its own peers, and one of a
+ * that is down gets the release if it returns within one time-to-live: for that time the release
+ * lets leases be evicted. A peer sends a release of all guards on to its own peers, and one of a
  * service if it has an effect. A peer whose list of releases is full refuses the release, and gets
  * it again a little later; it is not down for that, and gets all other messages meanwhile.
  *

@@ -222,7 +222,7 @@ static enum database_state start(struct database *database, const char *path)
 static void describe(const struct database *database, enum database_state state, const char *path,
                      char problem[DATABASE_PROBLEM_BYTES])
 {
-    const char *why = sqlite3_errmsg(database->handle); /* takes NULL */
+    const char *why = sqlite3_errmsg(database->handle); /* accepts NULL */
     switch (state) {
     case DATABASE_FOREIGN:
         snprintf(problem, DATABASE_PROBLEM_BYTES, "%s is not a database of Artemis", path);
@@ -268,7 +268,7 @@ void database_close(struct database *database)
     if (!database)
         return;
     for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(database->statements[i]); /* takes NULL */
+        sqlite3_finalize(database->statements[i]); /* accepts NULL */
     sqlite3_close(database->handle);
     free(database);
 }

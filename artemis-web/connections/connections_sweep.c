@@ -119,7 +119,7 @@ static uint64_t pending_bytes(const struct connection *connection, const struct 
     return ioctl(connection->socket, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
 }
 
-/* Returns true when the time of the client has passed. It begins anew when the client has
+/* Returns true when the time of the client has passed. It starts again when the client has
  * acknowledged all that was pending at its beginning: a client that is sent little is therefore not
  * too slow. Each acknowledged byte extends it, because a client that reads steadily acknowledges in
  * steps, whose size depends on its buffers and on the packets. */

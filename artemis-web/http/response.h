@@ -29,7 +29,7 @@ struct MHD_Response *response_body_create(struct request *request, struct respon
  * `size` may be MHD_SIZE_UNKNOWN. NULL without memory; the stream is unchanged then. */
 struct MHD_Response *response_body_stream(struct request *request, struct response_stream *source,
                                           uint64_t size);
-/* The memory of the body until the client has read it. What is shared counts 0. */
+/* The memory of the body until the client has read it. A shared body counts 0. */
 size_t response_body_bytes(const struct request *request, const struct response *response);
 /* A response of the body that others send too: it must not be changed or destroyed. NULL: there is
  * none. */

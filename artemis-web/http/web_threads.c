@@ -148,7 +148,7 @@ void web_thread_delay(struct web_thread *thread, struct http_connection *http, u
     TAILQ_INSERT_TAIL(&thread->delayed, http, delayed_link);
 }
 
-/* Resumes the requests whose delay is over by now_ms, and finds the next. */
+/* Resumes the requests whose delay has ended by now_ms, and finds the next. */
 static void resume_delayed(struct web_thread *thread, uint64_t now_ms)
 {
     uint64_t earliest_ms = UINT64_MAX;

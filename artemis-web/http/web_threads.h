@@ -27,7 +27,8 @@ struct web_listener;
 struct web_thread;
 struct web_threads;
 
-/* What libmicrohttpd calls. The context of on_connection is the thread, of the others the web. */
+/* The callbacks of libmicrohttpd and of the web threads. The context of on_connection is the
+ * thread, of the other callbacks of libmicrohttpd the web. */
 struct web_thread_callbacks {
     MHD_NotifyConnectionCallback on_connection;
     void *(*on_target)(void *context, const char *target, struct MHD_Connection *mhd);

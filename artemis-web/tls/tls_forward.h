@@ -5,8 +5,8 @@
  * libmicrohttpd does the same for upgraded connections, but 0.9.75 has no memory left for it then:
  * it forwards four bytes at a time, each as a TLS record, and does not pass the end of a connection
  * on. A forward therefore has a pair of sockets of its own. libmicrohttpd still tries to read from
- * the connection; tls_session.c then reports that nothing has arrived. What a forward reads
- * it passes on before it reads more, so the socket buffers of both sides limit its memory.
+ * the connection; tls_session.c then reports that nothing has arrived. A forward passes on what it
+ * has read before it reads more, so the socket buffers of both sides limit its memory.
  *
  * A forward belongs to the web thread of its connection; it is not used by other threads.
  */

@@ -131,7 +131,7 @@ static int refuse_unverified(struct tls_session *tls, unsigned status)
     return refuse(tls, alert_of(status), reason);
 }
 
-/* Verifies the chain with the authorities of now. The session keeps the certificate that it has
+/* Verifies the chain with the current authorities. The session keeps the certificate that it has
  * shown to the client. */
 static unsigned verify_chain(const struct tls_session *tls)
 {

@@ -188,8 +188,11 @@ static enum error run(struct call *call, struct slice request)
             record(call, table[i].name, error);
         return error;
     }
+    char quoted[160];
+    text_quote(quoted, sizeof(quoted), name);
     snprintf(call->message, sizeof(call->message),
-             "command: must be status, dump, reload, log-level, release-guard or drain");
+             "command: must be status, dump, reload, log-level, release-guard or drain, is %s",
+             quoted);
     record(call, "unknown", ERR_INVALID_FIELD);
     return ERR_INVALID_FIELD;
 }

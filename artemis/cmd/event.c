@@ -66,7 +66,7 @@ static int fire(const struct args *args)
         return args_usage_error(&command, "PAYLOAD must be JSON; a text needs quotes: '\"text\"'");
     json_t *body = json_object();
     json_t *topic = json_string(args->positionals[1]);
-    bool failed = json_object_set_new(body, "payload", payload) != 0; /* takes NULL */
+    bool failed = json_object_set_new(body, "payload", payload) != 0; /* accepts NULL */
     failed |= json_object_set_new(body, "topic", topic) != 0;
     if (failed) {
         json_decref(body);

@@ -123,8 +123,9 @@ static int call(const struct args *args, size_t number)
     if (exit_code != EXIT_DONE)
         return exit_code;
     if (!path[0])
-        return args_usage_error(&command, "which socket: set --socket PATH, ARTEMIS_ADMIN_SOCKET, "
-                                          "or --config FILE with admin.socket");
+        return args_usage_error(
+            &command, "no admin socket is given: use --socket PATH, ARTEMIS_ADMIN_SOCKET, "
+                      "or --config FILE with admin.socket");
     exit_code = admin_call(args, path, request_of(number, args->positionals[1]), &result);
     if (exit_code == EXIT_DONE && !args_has(args, "json"))
         subcommands[number].print(result.root);

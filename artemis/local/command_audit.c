@@ -193,9 +193,13 @@ static int read_options(const struct args *args, struct audit_output *output)
     output->filter.token = args_text(args, "token");
     output->filter.action = args_text(args, "action");
     output->filter.object = args_text(args, "object");
-    if (since && !audit_filter_since(&output->filter, since, clock_now().wall_ms))
-        return args_usage_error(&command, "--since: must be like 15m, 2h, 3d, 2026-01-31 or "
-                                          "2026-01-31T12:00:00Z");
+    if (since && !audit_filter_since(&output->filter, since, clock_now().wall_ms)) {
+        char problem[ARGS_PROBLEM_MAX];
+        snprintf(problem, sizeof(problem),
+                 "--since must be like 15m, 2h, 3d, 2026-01-31 or 2026-01-31T12:00:00Z, is %.64s",
+                 since);
+        return args_usage_error(&command, problem);
+    }
     if (!args_has(args, "last"))
         return EXIT_DONE;
     output->last_max = (size_t)args_number(args, "last");
@@ -212,7 +216,7 @@ static int run(const struct args *args)
     if (exit_code != EXIT_DONE)
         return exit_code;
     if (!folder[0])
-        return args_usage_error(&command, "which node: set --data-dir DIR, "
+        return args_usage_error(&command, "no audit log is given: use --data-dir DIR, "
                                           "ARTEMIS_STORAGE_DATA_DIR, or --config FILE with "
                                           "storage.data_dir");
     exit_code = read_options(args, &output);

@@ -5,8 +5,8 @@
  *
  * A list of nodes is used only if it has the server that sent it, under the URL with which the
  * client called that server. So behind a proxy or a load balancer, where the client may not reach
- * the addresses of the nodes, the servers are those of the options alone. A server with https://
- * cannot name one with http://.
+ * the addresses of the nodes, the client uses only the servers of the options. A server with
+ * https:// cannot name one with http://.
  *
  * A server is known by its number, which stays as long as anything uses it. Pure.
  */

@@ -19,7 +19,7 @@ struct shared_event {
     char bytes[];
 };
 
-/* What an event consists of; borrowed. */
+/* The parts of an event; borrowed. */
 struct event_parts {
     struct slice topic, node_id, run;
     struct slice payload; /* compact JSON */

@@ -66,7 +66,7 @@ struct registry_event {
  * the next request. */
 typedef bool registry_on_event(void *context, const struct registry_event *event);
 
-/* What a response changed. The caller sets `on_event` (NULL: none) and `context`. */
+/* The changes that a response caused. The caller sets `on_event` (NULL: none) and `context`. */
 struct registry_report {
     registry_on_event *on_event;
     void *context;

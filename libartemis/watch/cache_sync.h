@@ -76,7 +76,7 @@ MUST_USE bool cache_sync_next(struct cache_sync *sync, uint64_t now_ms, struct s
 void cache_sync_push(struct cache_sync *sync, struct push_message *message, uint64_t now_ms,
                      int64_t wall_ms);
 
-/* What the header of a response to a fetch says about the state; "" if it does not. */
+/* The fields of a response header that identify the fetched state; "" if absent. */
 struct fetched_header {
     const char *etag;
     const char *run;

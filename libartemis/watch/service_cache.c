@@ -22,7 +22,7 @@ enum error service_cache_create(const char *id, struct callback_queue *callbacks
     return ERR_NONE;
 }
 
-/* Callers keep what they have; round robin continues at the same index. Takes NULL. */
+/* Callers keep what they have; round robin continues at the same index. Accepts NULL. */
 static void drop_service(struct service_cache *cache, struct shared_service *service)
 {
     if (!service)

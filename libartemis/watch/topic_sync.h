@@ -5,8 +5,8 @@
  *
  * On a new connection each topic is subscribed to again. A subscription that was active before then
  * gets a callback with an unknown number of lost events: a server keeps no events. One that lagged
- * gets the number that the server has sent. What there was no memory for is counted, and reported
- * when there is memory again.
+ * gets the number that the server has sent. Events that could not be queued for lack of memory are
+ * counted, and reported when there is memory again.
  *
  * An event that arrives again, from the same server or another, is dropped (event_order.h), so each
  * subscription gets each event at most once, in the order of its publisher. A topic whose events

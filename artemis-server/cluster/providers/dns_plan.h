@@ -60,8 +60,8 @@ uint64_t dns_plan_due_ms(const struct dns_plan *plan);
 /* The response of a name. `left_out` addresses were too many. */
 void dns_plan_on_response(struct dns_plan *plan, size_t number, const struct member_list *members,
                           uint32_t ttl_secs, size_t left_out, uint64_t now_ms);
-/* The same of a name of a service. `problem`: a target failed, and its members are those of before;
- * NULL: none. */
+/* The same of a name of a service. `problem`: a target failed, and its members are the earlier
+ * ones; NULL: none. */
 void dns_plan_on_targets(struct dns_plan *plan, size_t number, const struct dns_targets *targets,
                          const char *problem);
 void dns_plan_on_failure(struct dns_plan *plan, size_t number, const char *problem,

@@ -12,5 +12,6 @@
  * certificate must have ("": its host). Errors as member_list_add. */
 MUST_USE enum error member_address_add(struct member_list *members, const struct config *config,
                                        const char *address, const char *name);
-/* Whether a text that a node has registered is the url of a peer: with cluster.tls, https alone. */
+/* Whether a text that a node has registered is the url of a peer; with cluster.tls, only https is.
+ */
 bool member_address_is_url(const struct config *config, const char *text);

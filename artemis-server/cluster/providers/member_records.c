@@ -45,7 +45,7 @@ static bool is_own(const struct config *config, struct slice node_id)
     return slice_equal(node_id, slice_of(config->server.node_id));
 }
 
-/* The members of before, or the others. Returns how many were left out. */
+/* The members of the last list, or the others. Returns how many were left out. */
 static size_t add_records(const struct member_sources *sources, bool of_before,
                           struct member_list *out)
 {

@@ -42,7 +42,7 @@ typedef bool member_has_left(void *context, struct slice packed_key);
 void member_records_remove_left(const struct registry_members *records, member_has_left *has_left,
                                 void *context, struct member_list *members);
 
-/* What the topology follows from. Everything is borrowed. */
+/* The sources of the list of members. Everything is borrowed. */
 struct member_sources {
     const struct config *config;
     const struct registry_members *records; /* of MEMBER_SERVICE */

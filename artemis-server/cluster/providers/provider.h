@@ -45,7 +45,7 @@ struct provider {
     /* Set by `start`: the node begins to shut down, and still follows the others until `stop`.
      * NULL: that has no effect. */
     void (*leave)(struct provider *provider);
-    void *owner; /* of the three calls, which the owner sets */
+    void *owner; /* the membership, which sets these three calls */
     void (*on_members)(struct provider *provider, const struct member_list *members,
                        const char *reason);
     void (*on_failure)(struct provider *provider, const char *problem); /* NULL: it has ended */

@@ -3,8 +3,8 @@
  * The membership provider `dns`: a thread that resolves cluster.dns.names with c-ares.
  *
  * The thread sleeps until a name is due (dns_plan.h), and then resolves all names that are due in
- * one round, with a channel of its own: so rounds read /etc/resolv.conf anew. A round ends at the
- * timeouts of c-ares; each response counts at once. A name with a port has A records, or AAAA
+ * one round, with a channel of its own, so each round reads /etc/resolv.conf again. A round ends at
+ * the timeouts of c-ares; each response counts at once. A name with a port has A records, or AAAA
  * records where it has no A record; a name of a service has SRV records, whose targets have the
  * addresses. With TLS, the certificate of a member must have the name that was resolved: that of
  * the settings, or the target.

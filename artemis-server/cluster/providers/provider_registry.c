@@ -111,7 +111,7 @@ static const char *reason_of(const struct member_list *members, const struct mem
     return "a node has left, or was silent for lease.ttl_secs";
 }
 
-/* A node that leaves in good order leaves a tombstone; one that is evicted does not. */
+/* A node that leaves by a shutdown leaves a tombstone; one that is evicted does not. */
 static bool has_left(void *context, struct slice packed_key)
 {
     const struct nodes *nodes = context;
@@ -123,7 +123,7 @@ static bool has_left(void *context, struct slice packed_key)
     return has_left;
 }
 
-/* The members of before that may still run, where no other node is registered any more. */
+/* The members of the last list that may still run, where no other node is registered any more. */
 static struct member_list members_of_before(struct nodes *nodes,
                                             const struct registry_members *records)
 {

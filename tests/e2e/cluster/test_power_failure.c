@@ -300,7 +300,7 @@ static void check_watcher(struct watcher *watcher, int added)
                  added, watcher->deleted);
 }
 
-/* A WebSocket subscriber of before the kill: it forgets nothing. */
+/* A WebSocket subscriber that connected before the kill: it forgets nothing. */
 static void check_resubscription(int node, long long version, const char *run)
 {
     struct websocket_client client;

@@ -231,7 +231,7 @@ static json_int_t highest_stamp(int node)
     return highest;
 }
 
-/* The file is from a time when the wall clock was a day ahead of today's. */
+/* The file is from a time when the wall clock was a day ahead of the present one. */
 static void stamps_and_revisions_grow_over_a_clock_that_went_back(void **state)
 {
     (void)state;

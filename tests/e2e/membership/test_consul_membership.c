@@ -167,7 +167,7 @@ static void lost_registration_is_repeated(void **state)
     assert_string_equal(member_node_wait_provider(&nodes[1], "up"), "");
 }
 
-static void index_that_goes_back_begins_the_list_anew(void **state)
+static void index_that_goes_back_begins_the_list_again(void **state)
 {
     (void)state;
     start_agent(false);
@@ -357,7 +357,7 @@ int main(void)
         TEST(dead_node_is_removed_with_its_check_and_returns),
         TEST(agent_that_is_away_changes_nothing_until_it_returns),
         TEST(lost_registration_is_repeated),
-        TEST(index_that_goes_back_begins_the_list_anew),
+        TEST(index_that_goes_back_begins_the_list_again),
         TEST(index_that_changes_constantly_is_read_at_intervals),
         TEST(responses_that_are_not_valid_are_named_and_change_nothing),
         TEST(instance_without_a_valid_address_is_left_out),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Nodes that find each other in the store, through any seed: they join a running cluster, leave in
- * good order, are evicted when they are silent, and are replaced without a change of settings.
+ * Nodes that find each other in the store, through any seed: they join a running cluster, leave at
+ * their shutdown, are evicted when they are silent, and are replaced without a change of settings.
  */
 #include "tests/support/parallel.h"
 #include "tests/support/servers/cluster.h"

@@ -397,7 +397,7 @@ static void invalid_requests_get_an_error(void **state)
         const char *request;
         const char *part;
     } cases[] = {
-        {"{\"command\":\"stop\"}\n", "command: must be status, dump, reload"},
+        {"{\"command\":\"stop\"}\n", "log-level, release-guard or drain, is \\\"stop\\\""},
         {"{}\n", "command: must be"},
         {"{\"command\":1}\n", "command"},
         {"[]\n", "\"ok\":false"},

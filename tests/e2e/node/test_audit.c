@@ -379,6 +379,8 @@ static void command_selects_records(void **state)
     command_free(&result);
     result = show((const char *const[]){"--since", "yesterday", NULL});
     assert_int_equal(result.exit_code, 2);
+    check_has(result.err, "--since must be like 15m, 2h, 3d");
+    check_has(result.err, ", is yesterday");
     command_free(&result);
     result =
         command_run((const char *const[]){"audit", "--data-dir", "/no/such/folder", NULL}, NULL);
@@ -387,6 +389,7 @@ static void command_selects_records(void **state)
     command_free(&result);
     result = command_run((const char *const[]){"audit", NULL}, NULL);
     assert_int_equal(result.exit_code, 2);
+    check_has(result.err, "no audit log is given: use --data-dir DIR");
     command_free(&result);
 }
 

@@ -140,7 +140,7 @@ static void lease_and_guard_values_take_effect(void **state)
                                     NULL});
 }
 
-/* The intervals of today stay until the next start, and with them the shortest lease. */
+/* The intervals in force stay until the next start, and with them the shortest lease. */
 static void lease_too_short_for_the_intervals_in_force_is_refused(void **state)
 {
     (void)state;

@@ -245,7 +245,7 @@ static void on_instance(void *context, const struct consul_instance *instance)
 
 /* Returns why the list is of no use; NULL: it was read. Then the nodes that it lacks are removed,
  * or get their time. */
-static const char *read_list(struct consul_plan *plan, struct slice body, bool is_anew,
+static const char *read_list(struct consul_plan *plan, struct slice body, bool is_reread,
                              uint64_t now_ms)
 {
     for (size_t i = 0; i < plan->count; i++)
@@ -263,7 +263,7 @@ static const char *read_list(struct consul_plan *plan, struct slice body, bool i
     }
     for (size_t i = plan->count; i-- > 0;) {
         struct consul_node *node = &plan->nodes[i];
-        if (!node->is_seen && !is_anew && !node->keep_until_ms)
+        if (!node->is_seen && !is_reread && !node->keep_until_ms)
             remove_node(plan, i);
         else if (!node->is_seen && !node->keep_until_ms)
             node->keep_until_ms = now_ms + plan->ttl_ms;
@@ -291,8 +291,8 @@ void consul_plan_on_start(struct consul_plan *plan, enum consul_step step, uint6
     plan->may_be_registered |= step == CONSUL_REGISTER;
 }
 
-/* After a failure the list is read anew. The nodes that are missing stay, and their time begins
- * with the next list. */
+/* After a failure the whole list is read again. Nodes that are missing in it stay for a time, which
+ * begins with that list. */
 static void fail(struct consul_plan *plan, struct consul_task *task, const char *problem,
                  uint64_t random, uint64_t now_ms)
 {
@@ -333,9 +333,9 @@ static const char *read_response(struct consul_plan *plan, const struct consul_l
     if (!consul_read_index(list->index, &index))
         return "the response has no valid X-Consul-Index";
     bool has_gone_back = index < plan->index;
-    bool is_anew = plan->index == 0 || has_gone_back;
+    bool is_reread = plan->index == 0 || has_gone_back;
     plan->index = has_gone_back ? 0 : index; /* before a removal may reset it */
-    return read_list(plan, list->body, is_anew, now_ms);
+    return read_list(plan, list->body, is_reread, now_ms);
 }
 
 void consul_plan_on_list(struct consul_plan *plan, const struct consul_list *list, uint64_t random,

@@ -294,9 +294,9 @@ static void on_key(void *context, const struct etcd_key *key)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-/* All is read again. The nodes that are missing stay, and their time begins anew with the next
+/* All keys are read again. Nodes that are missing then stay for a time, which begins with that
  * reading. */
-static void begin_anew(struct etcd_plan *plan)
+static void start_again(struct etcd_plan *plan)
 {
     read_again(plan);
     for (size_t i = 0; i < plan->count; i++)
@@ -310,7 +310,7 @@ static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
     size_t endpoints = plan->settings->cluster.etcd.endpoints.count;
     snprintf(plan->problem, sizeof(plan->problem), "%s", problem);
     plan->has_failed_since = true;
-    begin_anew(plan);
+    start_again(plan);
     plan->endpoint = (plan->endpoint + 1) % endpoints;
     plan->failures++;
     plan->retry_ms = now_ms;
@@ -319,7 +319,7 @@ static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
             lower(backoff_ms((unsigned)(plan->failures / endpoints), 0), RETRY_MAX_MS);
 }
 
-/* Begins the step anew, or an earlier one, without a failure. */
+/* Repeats the step, or an earlier one, without a failure. */
 static void restart(struct etcd_plan *plan, uint64_t now_ms)
 {
     plan->retry_ms = now_ms + RESTART_MS;
@@ -340,7 +340,7 @@ void etcd_plan_set_settings(struct etcd_plan *plan, const struct config *setting
     plan->endpoint = 0;
     plan->is_calling = false;
     plan->retry_ms = now_ms;
-    begin_anew(plan);
+    start_again(plan);
     if (ttl_ms != plan->ttl_ms) {
         plan->old_lease = plan->old_lease ? plan->old_lease : plan->lease;
         lose_lease(plan);
@@ -358,7 +358,7 @@ bool etcd_plan_has_lease(const struct etcd_plan *plan)
     return plan->lease || plan->old_lease;
 }
 
-/* The nodes of before that the response lacks stay for a time-to-live. */
+/* Nodes of the earlier list that the response lacks stay for a time-to-live. */
 static bool on_range(struct etcd_plan *plan, struct slice body, uint64_t now_ms)
 {
     for (size_t i = 0; i < plan->count; i++)

@@ -55,7 +55,7 @@ enum kubernetes_event_type {
     KUBERNETES_ADDED,
     KUBERNETES_MODIFIED,
     KUBERNETES_DELETED,
-    KUBERNETES_BOOKMARK, /* the object has a version alone */
+    KUBERNETES_BOOKMARK, /* the object has only a version */
     KUBERNETES_ERROR,    /* it has `status` instead of an object */
 };
 
@@ -98,7 +98,7 @@ void kubernetes_read_url(const char *url, char out[INET6_ADDRSTRLEN]);
 /* Reads the body of a response that is not 2xx. */
 void kubernetes_read_status(struct slice body, struct kubernetes_status *out);
 
-/* What a Lease of this node has. Everything is borrowed. */
+/* The content of a Lease of this node. Everything is borrowed. */
 struct kubernetes_lease_spec {
     const char *name;
     const char *service; /* in a label, by which the Leases of a cluster are found */

@@ -211,7 +211,7 @@ static bool is_same_pod(const struct kubernetes_endpoint *a, const struct kubern
 }
 
 /* Whether another endpoint of the same pod counts instead of this one: a pod is in several slices
- * for a moment when they are arranged anew, and in one for each family of addresses. */
+ * for a moment while they are rearranged, and in one for each family of addresses. */
 static bool is_replaced(const struct kubernetes_view *view, const struct kubernetes_endpoint *one)
 {
     for (size_t i = 0; i < view->endpoint_count; i++) {

@@ -17,7 +17,7 @@
 enum {
     KUBERNETES_RETRY_MS = 1000,      /* the least time between the starts of two requests */
     KUBERNETES_RETRY_MAX_MS = 60000, /* the most that a server can demand */
-    /* A watch that runs for so long is not refused. More than a connection may take. */
+    /* A watch that has run for this time was not refused. Longer than connecting may take. */
     KUBERNETES_STEADY_MS = 4000,
 };
 
@@ -49,7 +49,7 @@ void kubernetes_watch_cancelled(struct kubernetes_watch *watch);
 /* The request that runs was aborted, and all is listed again at once. */
 void kubernetes_watch_restart(struct kubernetes_watch *watch, uint64_t now_ms);
 void kubernetes_watch_listed(struct kubernetes_watch *watch, const char *version, uint64_t now_ms);
-/* The time goes on: a watch may have run for long enough. */
+/* Call it as time passes: a watch may have run for KUBERNETES_STEADY_MS. */
 void kubernetes_watch_tick(struct kubernetes_watch *watch, uint64_t now_ms);
 /* An event or a bookmark. */
 void kubernetes_watch_moved(struct kubernetes_watch *watch, const char *version);

@@ -33,7 +33,7 @@ static struct consul_service *find(struct consul_agent *agent, const char *id)
     return NULL;
 }
 
-/* Checks whose time is over become critical. */
+/* Checks whose time has run out become critical. */
 static void expire(struct consul_agent *agent)
 {
     for (size_t i = 0; i < agent->count; i++) {

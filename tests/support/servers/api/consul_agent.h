@@ -4,7 +4,7 @@
  * that has a time-to-live, and blocking queries for the passing instances of a service, as the
  * documentation of the API describes them.
  *
- * A check without an update becomes critical when its time is over; registering a service again
+ * A check without an update becomes critical when its time has run out; registering a service again
  * keeps the state of its check. The index grows with each change. A query blocks while the index is
  * not above its own, up to a sixteenth longer than it says. With a token, requests without it are
  * refused. One that may not read gets an empty list, which says so only with a token.
@@ -56,7 +56,7 @@ void consul_agent_put(struct consul_agent *agent, const char *id, const char *ad
                       unsigned port);
 /* Loses all services. */
 void consul_agent_forget(struct consul_agent *agent);
-/* Begins the index anew, and ends queries that block, as a restored snapshot does. */
+/* Restarts the index, and ends queries that block, as a restored snapshot does. */
 void consul_agent_reset_index(struct consul_agent *agent);
 /* The response to each request; 0: the usual one. */
 void consul_agent_set_status(struct consul_agent *agent, unsigned status, const char *text);

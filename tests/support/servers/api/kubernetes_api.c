@@ -86,7 +86,7 @@ static json_t *endpoint_of(const struct kubernetes_pod *pod)
     return endpoint;
 }
 
-/* A slice for each family of addresses, written anew. The lock is held. */
+/* A slice for each family of addresses, written again. The lock is held. */
 static void write_slice(struct kubernetes_api *api, bool is_ipv6)
 {
     json_t *endpoints = json_array();

@@ -218,7 +218,7 @@ static void smallest_element_holds_the_free_list(void **state)
     slab_free(&slab);
 }
 
-static void freed_slab_starts_anew(void **state)
+static void freed_slab_starts_again(void **state)
 {
     (void)state;
     struct slab slab;
@@ -244,7 +244,7 @@ int main(void)
         cmocka_unit_test(chunk_with_one_element_stays),
         cmocka_unit_test(element_of_64_bytes_is_in_one_cache_line),
         cmocka_unit_test(smallest_element_holds_the_free_list),
-        cmocka_unit_test(freed_slab_starts_anew),
+        cmocka_unit_test(freed_slab_starts_again),
     };
     return cmocka_run_group_tests_name("slab", tests, NULL, NULL);
 }

@@ -184,7 +184,7 @@ static void read_instance_without_memory(void **state)
     batch_free(batch);
 }
 
-/* Each run refuses its item, which the batch notes for its response. The batch is made anew each
+/* Each run refuses its item, which the batch notes for its response. The batch is made again each
  * time (before the allocations are counted), since it keeps what it noted. */
 static void check_rejected_item(const char *body, long n, bool *happened)
 {

@@ -214,7 +214,7 @@ static void it_can_act_again_after_the_release(void **state)
     assert_true(evaluate(&guard, 0, 100, 60));
     assert_true(guard_release(&guard, &settings, NOON + 500, 0));
     assert_false(evaluate(&guard, 500 + WINDOW_MS - 1, 100, 60));
-    assert_true(evaluate(&guard, 500 + WINDOW_MS, 100, 60)); /* expired anew */
+    assert_true(evaluate(&guard, 500 + WINDOW_MS, 100, 60)); /* expired again */
     check_state(&guard, GUARD_ENGAGED, 500 + WINDOW_MS, 500 + WINDOW_MS + GUARD_MAX_MS);
 }
 

@@ -282,7 +282,7 @@ static void held_lease_is_shown_as_such(void **state)
     assert_int_equal(guarded, BIG - 1);
 }
 
-static void renewed_instance_ends_anew_when_it_falls_silent_again(void **state)
+static void renewed_instance_ends_again_when_it_falls_silent_again(void **state)
 {
     (void)state;
     start_trouble(true);
@@ -497,7 +497,7 @@ static void shards_without_a_guard_are_passed_over(void **state)
     assert_int_equal(shard->released_services, 0);
 }
 
-static void released_service_is_guarded_again_when_it_falls_silent_anew(void **state)
+static void released_service_is_guarded_again_when_it_falls_silent_again(void **state)
 {
     (void)state;
     start_trouble(true);
@@ -557,7 +557,7 @@ int main(void)
         TEST(held_instance_can_be_registered_again),
         TEST(held_instance_can_be_unregistered),
         TEST(held_lease_is_shown_as_such),
-        TEST(renewed_instance_ends_anew_when_it_falls_silent_again),
+        TEST(renewed_instance_ends_again_when_it_falls_silent_again),
         TEST(guard_ends_when_all_have_come_back),
         TEST(guard_ends_when_enough_have_come_back_and_the_rest_goes),
         TEST(guard_is_time_boxed),
@@ -572,7 +572,7 @@ int main(void)
         TEST(second_release_does_not_prolong_the_first),
         TEST(guards_of_many_services_are_all_seen_once),
         TEST(shards_without_a_guard_are_passed_over),
-        TEST(released_service_is_guarded_again_when_it_falls_silent_anew),
+        TEST(released_service_is_guarded_again_when_it_falls_silent_again),
         TEST(evicted_leases_do_not_engage_the_guard_again),
     };
     return cmocka_run_group_tests_name("registry: guard", tests, NULL, NULL);

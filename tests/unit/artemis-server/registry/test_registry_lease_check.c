@@ -253,7 +253,7 @@ static void confirming_lease_is_answered_with_its_rounds(void **state)
     assert_int_equal(record.rounds, 3);
     assert_int_equal(renew(node, "s", "a", at_ms(END_MS)), ERR_NONE);
     assert_false(complete_round(4));
-    assert_true(lives(END_MS + TTL_MS + TICK_MS)); /* the next check starts anew */
+    assert_true(lives(END_MS + TTL_MS + TICK_MS)); /* the next check starts at its first round */
     assert_true(answer(END_MS + TTL_MS + TICK_MS, &record));
     assert_int_equal(record.rounds, 0);
 }

@@ -89,7 +89,7 @@ static void guarded_lease_is_offered_with_its_age(void **state)
     assert_true(record.is_guarded);
     assert_int_equal(record.age_ms, ENDED_MS + 500);
     assert_true(respond_lease_check(node, packed, at_ms(TTL_MS + GUARD_MAX_MS), &record));
-    assert_false(record.is_guarded); /* its time is over */
+    assert_false(record.is_guarded); /* its time has run out */
 }
 
 /* How many leases the lists for peers contain as guarded. */

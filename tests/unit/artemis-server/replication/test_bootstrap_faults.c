@@ -217,7 +217,7 @@ static void source_that_is_removed_at_any_step_takes_nothing_of_the_other(void *
     }
 }
 
-static void source_that_is_replaced_at_any_step_is_copied_anew(void **state)
+static void source_that_is_replaced_at_any_step_is_copied_again(void **state)
 {
     (void)state;
     for (int step = 0; step < STEPS; step++) {
@@ -319,7 +319,7 @@ int main(void)
         cmocka_unit_test(empty_responses_at_any_step_take_nothing_of_the_other),
         cmocka_unit_test(source_that_does_not_respond_at_any_step_delays_the_node_for_a_while),
         cmocka_unit_test(source_that_is_removed_at_any_step_takes_nothing_of_the_other),
-        cmocka_unit_test(source_that_is_replaced_at_any_step_is_copied_anew),
+        cmocka_unit_test(source_that_is_replaced_at_any_step_is_copied_again),
         cmocka_unit_test(stall_at_any_step_loses_nothing),
         cmocka_unit_test(stall_of_a_ready_node_at_any_step_loses_nothing),
         cmocka_unit_test(later_record_of_two_sources_wins),

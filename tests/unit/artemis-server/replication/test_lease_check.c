@@ -114,7 +114,7 @@ static void check_begins_again_after_a_pause(void **state)
     pass_ms(registry_lease_check_max_ms(rig.node) + 1000);
     pump();
     assert_true(replicator_stats_now().confirmed == 0);
-    finish_message(check, SEND_RETRYABLE); /* the result of before the pause */
+    finish_message(check, SEND_RETRYABLE); /* the result from before the pause */
     assert_true(replicator_stats_now().confirmed == 0);
     check = expect(0, MESSAGE_LEASE_CHECK);
     respond_key(check, (struct word){.stamp = 9, .age_ms = 5000});

@@ -239,7 +239,7 @@ static void response_in_use_survives_change_and_registry(void **state)
     registry = make_registry();
 }
 
-static void without_cache_each_response_is_made_anew(void **state)
+static void without_cache_each_response_is_made_again(void **state)
 {
     (void)state;
     struct registry_options options = usual_options();
@@ -426,7 +426,7 @@ int main(void)
         TEST(each_kind_of_change_makes_a_new_response),
         TEST(each_dialect_and_filter_has_its_own_response),
         TEST(response_in_use_survives_change_and_registry),
-        TEST(without_cache_each_response_is_made_anew),
+        TEST(without_cache_each_response_is_made_again),
         TEST(unused_response_is_freed_and_used_one_is_kept),
         TEST(response_beyond_the_budget_is_served_but_not_cached),
         TEST(bytes_of_responses_count_their_gzip_and_go_with_them),

@@ -126,7 +126,7 @@ static void services_are_kept_for_each_dialect(void **state)
     cached_response_unref(responses[DIALECT_JAVA]);
 }
 
-static void services_without_cache_are_made_anew(void **state)
+static void services_without_cache_are_made_again(void **state)
 {
     (void)state;
     struct registry_options options = usual_options();
@@ -347,7 +347,7 @@ int main(void)
         TEST(services_have_the_revision_of_the_registry),
         TEST(services_are_the_same_response_until_any_change),
         TEST(services_are_kept_for_each_dialect),
-        TEST(services_without_cache_are_made_anew),
+        TEST(services_without_cache_are_made_again),
         TEST(services_beyond_the_budget_are_served_but_not_cached),
         TEST(services_unused_for_long_are_freed),
         TEST(round_robin_gives_each_its_turn),

@@ -191,7 +191,7 @@ static void unchanged_version_waits_once_then_is_304(void **state)
     assert_true(request.long_poll_done);
     assert_true(request.has_reservation);
     assert_int_equal(push.counters.clients, 1);
-    response = decide(&request, for_a_second_from_7, 7); /* the wait is over */
+    response = decide(&request, for_a_second_from_7, 7); /* the wait has ended */
     assert_false(response.kind == RESPONSE_LONG_POLL);
     assert_true(response.not_modified);
     assert_true(response.send_epoch);

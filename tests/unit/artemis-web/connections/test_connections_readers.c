@@ -250,7 +250,7 @@ static void slow_response_of_the_server_is_no_fault_of_the_client(void **state)
     assert_int_equal(timed_out(fixture), 0);
 }
 
-/* A reader that stopped within an earlier response starts anew with the next. */
+/* A reader that stopped within an earlier response starts again with the next. */
 static void each_response_has_its_own_time(void **state)
 {
     struct fixture *fixture = *state;

@@ -158,7 +158,7 @@ static void change_before_it_started_ends_it_at_once(void **state)
     assert_int_equal(registry_service_revision(registry, SLICE("s")), 0);
     begin("s", revision, 60000, &clients[2]);
     assert_int_equal(resumed_by_now(), 3);
-    begin("later", revision, 0, &clients[3]); /* its time is over */
+    begin("later", revision, 0, &clients[3]); /* its time has run out */
     assert_int_equal(resumed_by_now(), 4);
     push_fixture_run(push);
     assert_int_equal(resumed_by_now(), 4);

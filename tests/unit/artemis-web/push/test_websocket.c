@@ -51,7 +51,7 @@ static void idle_client_is_pinged_once_and_then_closed(void **state)
     assert_int_equal(push->counters.websockets, 1); /* until the client closes */
     push_fixture_at(push, WEBSOCKET_IDLE_MS + WEBSOCKET_CLOSE_MS - 1);
     assert_int_equal(upgrades_closed, 0);
-    push_fixture_at(push, WEBSOCKET_IDLE_MS + WEBSOCKET_CLOSE_MS); /* or this time is over */
+    push_fixture_at(push, WEBSOCKET_IDLE_MS + WEBSOCKET_CLOSE_MS); /* or this time has passed */
     assert_int_equal(upgrades_closed, 1);
 }
 

@@ -230,7 +230,7 @@ static void queries_are_at_least_an_interval_apart(void **state)
     assert_int_not_equal(plan.reading.due_ms > now_ms, true);
 }
 
-static void index_that_goes_back_begins_anew_and_keeps_nodes_for_a_time(void **state)
+static void index_that_goes_back_begins_again_and_keeps_nodes_for_a_time(void **state)
 {
     (void)state;
     begin("n1 n2 own");
@@ -343,7 +343,7 @@ int main(void)
         TEST(unknown_instance_at_the_end_is_no_failure),
         TEST(list_is_that_of_the_last_response),
         TEST(queries_are_at_least_an_interval_apart),
-        TEST(index_that_goes_back_begins_anew_and_keeps_nodes_for_a_time),
+        TEST(index_that_goes_back_begins_again_and_keeps_nodes_for_a_time),
         TEST(node_that_returns_in_its_time_stays),
         TEST(instances_that_are_no_member_are_a_warning),
         TEST(node_with_the_same_id_is_a_warning),

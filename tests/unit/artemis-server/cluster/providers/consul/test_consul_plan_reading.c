@@ -4,7 +4,7 @@
  */
 #include "tests/unit/artemis-server/cluster/providers/consul/consul_plan_fixture.h"
 
-static void failure_keeps_the_list_and_reads_it_anew(void **state)
+static void failure_keeps_the_list_and_reads_it_again(void **state)
 {
     (void)state;
     begin("n1 n2 own");
@@ -148,7 +148,7 @@ static void list_is_not_read_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(failure_keeps_the_list_and_reads_it_anew),
+        TEST(failure_keeps_the_list_and_reads_it_again),
         TEST(node_is_not_removed_while_the_reading_fails),
         TEST(responses_that_are_not_valid_are_failures),
         TEST(empty_list_is_a_failure_while_this_node_is_registered),
