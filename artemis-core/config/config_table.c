@@ -93,10 +93,10 @@ const struct config_setting config_settings[] = {
      .default_value = "static",
      .description =
          "Sources of the list of nodes, one word or a list of them; a node that one of "
-         "them finds is a member. `static` is `cluster.peers`, `dns` is `cluster.dns.names`, "
-         "`registry` are `cluster.seeds` and the nodes that have registered, `etcd` are the nodes "
-         "that have registered at `cluster.etcd.endpoints`, `consul` are the nodes that have "
-         "registered in Consul, `kubernetes` are the pods of `cluster.kubernetes.service`."},
+         "them finds is a member. `static`: `cluster.peers`. `dns`: `cluster.dns.names`. "
+         "`registry`: `cluster.seeds`, and the nodes that have registered there. `etcd`: the "
+         "nodes that have registered at `cluster.etcd.endpoints`. `consul`: the nodes that have "
+         "registered in Consul. `kubernetes`: the pods of `cluster.kubernetes.service`."},
     {ROW(cluster, seeds), .type = CONFIG_LIST, .form = CONFIG_FORM_PEER, .min = 1, .max = 65535,
      .default_value = "", .default_note = "none", .reloadable = true,
      .description =
@@ -114,7 +114,7 @@ const struct config_setting config_settings[] = {
     {NUMBER(cluster, dns.min_interval_secs, 1, 3600, "1"),
      .description = "Minimum interval between two lookups of a name, in seconds, also where its "
                     "TTL is lower. After a failure the name is looked up again after that time, "
-                    "and after twice as long with each further one."},
+                    "and after twice as long with each further failure."},
     {NUMBER(cluster, dns.max_interval_secs, 1, 3600, "60"),
      .description = "Maximum interval between two lookups of a name, in seconds, also where its "
                     "TTL is higher."},
@@ -321,10 +321,11 @@ const struct config_setting config_settings[] = {
          "changes and of heartbeats each; further ones get 429. A client is a token, or an "
          "address without one (IPv6: a /64). 0 means no limit."},
     {NUMBER(ratelimit, client_burst_size, 1, 100000000, "1000"), .reloadable = true,
-     .description = "Number of requests of one client that are served at once, above that rate."},
+     .description = "Number of requests of one client that are served at once, above its average "
+                    "rate."},
     {NUMBER(ratelimit, client_events_per_second, 0, 100000000, "100"), .reloadable = true,
      .description = "Average number of events per second that one client can publish; further "
-                    "ones get 429. As many are accepted at once. 0 means no limit."},
+                    "ones get 429. As many can be published at once. 0 means no limit."},
 
     {NUMBER(registry, max_instances_per_service, 0, 100000000, "0"), .default_note = "no limit",
      .reloadable = true,

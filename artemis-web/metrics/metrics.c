@@ -131,7 +131,7 @@ struct metric_values {
 /* clang-format off */
 #define STORAGE_METRICS(X) \
     X("artemis_storage_up",                    "gauge",   up,               "1 while commits to the storage succeed, else 0: records are in memory only.") \
-    X("artemis_storage_unstored",              "gauge",   unstored,         "Changes that are not committed to the storage yet, about.") \
+    X("artemis_storage_unstored",              "gauge",   unstored,         "Approximate number of changes that are not committed to the storage yet.") \
     X("artemis_storage_bytes",                 "gauge",   bytes,            "Size of the storage file and its log on the disk.") \
     X("artemis_storage_commits_total",         "counter", commits,          "Commits to the storage.") \
     X("artemis_storage_rows_total",            "counter", rows_written,     "Records written to the storage.") \

@@ -13,7 +13,7 @@
     X("artemis_anti_entropy_rounds_total",      "counter", (double)stats.comparisons,       "Completed anti-entropy comparisons with peers.") \
     X("artemis_anti_entropy_differences_total", "counter", (double)stats.differences,  "Digests that differed in anti-entropy comparisons.") \
     X("artemis_anti_entropy_fetched_total",     "counter", (double)stats.fetched,      "Records fetched from peers by anti-entropy.") \
-    X("artemis_anti_entropy_lists_cut_total",   "counter", (double)stats.lists_cut,    "Lists of keys in anti-entropy comparisons of which more than 10,000 were to be fetched: these were fetched first, and the rest after another list.") \
+    X("artemis_anti_entropy_lists_cut_total",   "counter", (double)stats.lists_cut,    "Lists of keys in anti-entropy comparisons with more than 10,000 records to fetch: 10,000 were fetched first, the others after another list.") \
     X("artemis_anti_entropy_incomplete_total",  "counter", (double)stats.incomplete,   "Anti-entropy comparisons that did not count because a record was refused, memory was short, or they took too long.") \
     X("artemis_refutation_questions_total",     "counter", (double)stats.lease_checks,    "Leases whose expiry was checked with peers.") \
     X("artemis_refutations_total",              "counter", (double)stats.refuted,      "Lease expiries refuted by a peer.") \
