@@ -29,7 +29,7 @@
     X("artemis_peer_remote",                    "gauge",   (double)view->is_remote,     "1 if the peer is in another region than this node, else 0.") \
     X("artemis_peer_suspect",                   "gauge",   (double)view->is_suspect,          "1 while the peer is up but has not responded for one and a half cluster.health_interval_secs, else 0.") \
     X("artemis_peer_clock_offset_seconds",      "gauge",   (double)peers[i].clock_offset_ms / 1e3, "Wall clock of the peer minus that of this node, to about a second, when it last responded.") \
-    X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Consecutive failed requests to the peer.") \
+    X("artemis_peer_failures",                  "gauge",   (double)view->failures,      "Consecutive failed requests to the peer. A refused connection, which makes it down at once, does not count.") \
     X("artemis_replication_outbox_keys",        "gauge",   (double)view->backlog,       "Keys in the outbox of the peer.") \
     X("artemis_replication_outbox_bytes",       "gauge",   (double)view->outbox_bytes,  "Memory of the outbox of the peer.") \
     X("artemis_replication_outbox_oldest_seconds", "gauge", (double)view->oldest_ms / 1e3,      "Age of the oldest change or renewal that the peer has not acknowledged; 0 if there is none.") \

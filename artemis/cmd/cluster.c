@@ -35,7 +35,7 @@ static const struct args_command command = {
              "LAG       age of the oldest change or renewal that it has not acknowledged; if\n"
              "          there is none, the time from the last one to its acknowledgement\n"
              "BACKLOG   number of keys whose change it has not received\n"
-             "FAILS     consecutive failed requests\n"
+             "FAILS     consecutive failed requests, without refused connections\n"
              "HEARD     time since its last response\n"
              "COMPARED  time of the last digest comparison, and its result\n"
              "Exit code 0: this node and all its peers are up and ready, or it has no peers,\n"
