@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/client/http.h"
 
+#include "artemis-core/base/text.h"
+
 #include "tests/support/cmocka_all.h"
 #include "tests/support/wait.h"
 
@@ -9,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-struct text {
-    char *bytes;
-    size_t size;
-};
 
 struct http {
     CURL *curl;
@@ -33,28 +30,15 @@ struct outgoing {
 
 static size_t append(struct text *text, const char *bytes, size_t size)
 {
-    char *grown = realloc(text->bytes, text->size + size + 1);
-    if (grown == NULL) {
-        return 0;
-    }
-    memcpy(grown + text->size, bytes, size);
-    grown[text->size + size] = '\0';
-    text->bytes = grown;
-    text->size += size;
-    return size;
-}
-
-static void empty(struct text *text)
-{
-    free(text->bytes);
-    *text = (struct text){0};
+    text_append(text, bytes, size);
+    return text_failed(text) ? 0 : size;
 }
 
 static size_t take_head(char *bytes, size_t size, size_t count, void *context)
 {
     struct http *http = context;
     if (size * count > 5 && memcmp(bytes, "HTTP/", 5) == 0) {
-        empty(&http->head); /* an earlier head was 100 Continue */
+        text_free(&http->head); /* an earlier head was 100 Continue */
         return size * count;
     }
     return append(&http->head, bytes, size * count);
@@ -101,8 +85,8 @@ void http_free(struct http *http)
     }
     curl_easy_cleanup(http->curl);
     http_response_clear(&http->response);
-    empty(&http->head);
-    empty(&http->body);
+    text_free(&http->head);
+    text_free(&http->body);
     free(http);
 }
 
@@ -150,14 +134,15 @@ static struct http_response *finish_response(struct http *http)
     curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(http->curl, CURLINFO_NUM_CONNECTS, &opened);
     http->connections += opened;
-    append(&http->head, "", 0);
-    append(&http->body, "", 0);
+    text_append_char(&http->head, '\0');
+    text_append_char(&http->body, '\0');
+    assert_false(text_failed(&http->head) || text_failed(&http->body));
     http->response = (struct http_response){
         .status = (int)status,
-        .head = http->head.bytes,
-        .body = http->body.bytes,
-        .body_size = http->body.size,
-        .json = json_loadb(http->body.bytes, http->body.size, 0, NULL),
+        .head = http->head.data,
+        .body = http->body.data,
+        .body_size = http->body.size - 1,
+        .json = json_loadb(http->body.data, http->body.size - 1, 0, NULL),
     };
     http->head = (struct text){0};
     http->body = (struct text){0};
@@ -183,8 +168,8 @@ struct http_response *http_send(struct http *http, const struct http_request *re
     curl_slist_free_all(fields);
     /* A server may answer before it has read the whole body, and close: the response counts. */
     if (outcome != CURLE_OK && !(outcome == CURLE_SEND_ERROR && http->head.size > 0)) {
-        empty(&http->head);
-        empty(&http->body);
+        text_free(&http->head);
+        text_free(&http->body);
         fail_msg("%s %s: no answer: %s (%s)", request->method, request->path, http->why,
                  curl_easy_strerror(outcome));
     }

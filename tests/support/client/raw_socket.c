@@ -105,8 +105,12 @@ bool raw_socket_read_more(struct raw_socket *raw, int64_t deadline_ms)
     if (!wait_readable(raw->fd, deadline_ms)) {
         return false;
     }
-    raw->bytes = realloc(raw->bytes, raw->size + READ_BYTES + 1);
-    assert_non_null(raw->bytes);
+    if (raw->capacity < raw->size + READ_BYTES + 1) {
+        /* Doubled: a sanitizer copies the block each time that it grows. */
+        raw->capacity = 2 * raw->capacity + READ_BYTES + 1;
+        raw->bytes = realloc(raw->bytes, raw->capacity);
+        assert_non_null(raw->bytes);
+    }
     ssize_t got = recv(raw->fd, raw->bytes + raw->size, READ_BYTES, 0);
     raw->ended = got <= 0;
     raw->size += got > 0 ? (size_t)got : 0;

@@ -22,6 +22,7 @@ struct raw_socket {
     int fd; /* -1 when closed */
     char *bytes;
     size_t size;
+    size_t capacity;
     bool ended;
     struct http_response response;
 };
