@@ -399,23 +399,27 @@ static void check_response(struct fixture *fixture, void (*respond)(struct fixtu
     check_memory();
 }
 
-/* A few KB that become 24 MB of JSON, and a gigabyte as a tree. */
+/* A few KB that become 24 MB of JSON, and a gigabyte as a tree. The limit is far lower, because
+ * libcurl copies the rest of what it has unpacked whenever the client pauses the response. */
 static void gzip_bomb_ends_at_the_limit(void **state)
 {
     struct fixture *fixture = *state;
+    struct text item = {0};
     struct text text = {0};
+    text_append_string(&item, "{\"a\":[");
+    for (int i = 0; i < 1000; i++)
+        text_append_string(&item, "[],");
+    text_append_string(&item, "[]]},");
     text_append_string(&text, SUCCESS ",\"service\":{\"instances\":[");
-    while (text.size < 24 << 20) {
-        text_append_string(&text, "{\"a\":[");
-        for (int i = 0; i < 1000; i++)
-            text_append_string(&text, "[],");
-        text_append_string(&text, "[]]},");
-    }
+    while (text.size < 24 << 20)
+        text_append(&text, item.data, item.size);
     text_append_string(&text, "{}]}}");
+    assert_false(text_failed(&text));
     fixture->body = gzip_pack(text.data, text.size, &fixture->body_size);
+    text_free(&item);
     text_free(&text);
     assert_true(fixture->body_size < 1024 * 1024);
-    check_response(fixture, respond_with_gzip, 16);
+    check_response(fixture, respond_with_gzip, 2);
 }
 
 static void response_without_end_ends_at_the_limit(void **state)
