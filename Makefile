@@ -104,6 +104,9 @@ LIBS_FOR_libartemis     := $(LIB_parts) $(LIB_core)
 LIBS_FOR_artemis        := $(LIB_app) $(LIB_web) $(LIB_server) $(LIB_STATIC) $(LIB_core)
 LIBS_FOR_fuzz_client    := $(LIBS_FOR_libartemis)
 
+# Durations of the tests: those that took longest start first the next time, whatever the variant.
+TEST_TIMES   := $(BUILD)/test_times
+
 # Programs of end-to-end tests at the same time. ThreadSanitizer needs ten times the processor time.
 E2E_PER_CORE := $(if $(filter tsan,$(VARIANT)),1,2)
 
@@ -126,10 +129,10 @@ run: $(BINARY) ## build the server and run it on 127.0.0.1:8080 (RUN_ARGS="--add
 test: unit e2e ## build and run every test
 
 unit: $(UNIT_BIN) $(REPLAY_BIN) ## run the unit tests (ONLY=shard for those with shard in their path)
-	@tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
+	@TIMES=$(TEST_TIMES) tests/tools/run_tests.sh $(call chosen,$(UNIT_BIN) $(REPLAY_BIN))
 
 e2e: $(BINARY) $(LIBRARY) examples $(E2E_BIN) $(DEMO_BIN) ## run the end-to-end tests (ONLY=bad_input for those with bad_input in their path)
-	@JOBS=$$(($$(nproc) * $(E2E_PER_CORE))) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_SCRIPTS) $(E2E_BIN))
+	@TIMES=$(TEST_TIMES) JOBS=$$(($$(nproc) * $(E2E_PER_CORE))) ARTEMIS_BINARY=$(BINARY) EXAMPLES_DIR=$(OUT)/examples DEMO_DIR=$(OUT)/tests/demo tests/tools/run_tests.sh $(call chosen,$(E2E_SCRIPTS) $(E2E_BIN))
 
 lint: $(BINARY) $(HEADER_CHECKS) ## check the project rules: layers, cycles, sizes, headers, generated documents
 	@ARTEMIS_BINARY=$(BINARY) tests/tools/lint.sh

@@ -13,4 +13,4 @@ names=(api/test_registry_api api/test_discovery_api http/test_bad_http http/test
     http/test_long_poll_bodies http/test_web_threads websocket/test_websocket websocket/test_websocket_closing
     websocket/test_websocket_handshake websocket/test_websocket_protocol websocket/test_websocket_hostile
     websocket/test_websocket_filters)
-TEST_OVER_TLS=1 JOBS=2 exec "$(dirname "$0")/../../tools/run_tests.sh" "${names[@]/#/$programs/}"
+TIMES="" TEST_OVER_TLS=1 JOBS=2 exec "$(dirname "$0")/../../tools/run_tests.sh" "${names[@]/#/$programs/}"
