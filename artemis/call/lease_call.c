@@ -12,10 +12,5 @@ void lease_call_get(const struct args *args, const char *service, const char *da
         text_append_string(&path, "?service_id=");
         call_request_escape(&path, service);
     }
-    const struct call_request request = {.path = text_string(&path), .data = data};
-    if (text_failed(&path))
-        server_call_set_no_memory(result);
-    else
-        server_call_run(args, &request, result);
-    text_free(&path);
+    server_call_get(args, &path, data, result);
 }

@@ -23,7 +23,7 @@ static const char *server_list(const struct args *args)
     return environment && *environment ? environment : DEFAULT_URL;
 }
 
-void server_call_set_no_memory(struct server_call_result *result)
+static void set_no_memory(struct server_call_result *result)
 {
     *result = (struct server_call_result){.response.transfer = TRANSFER_NO_MEMORY};
     call_response_evaluate(&result->response, "the server", &result->outcome, &result->root);
@@ -59,7 +59,7 @@ static enum error read_servers(const struct args *args, struct server_list *serv
     }
     enum error error = server_list_read(servers, list, server_credentials_are_given(&credentials));
     if (error == ERR_NO_MEMORY)
-        server_call_set_no_memory(result);
+        set_no_memory(result);
     else if (error)
         set_bad_address(list, &result->outcome);
     return error;
@@ -79,7 +79,7 @@ int server_call_servers(const struct args *args, struct server_list *servers)
 static void set_bad_token(enum error error, const char *problem, struct server_call_result *result)
 {
     if (error == ERR_NO_MEMORY) {
-        server_call_set_no_memory(result);
+        set_no_memory(result);
         return;
     }
     set_usage(problem, &result->outcome);
@@ -155,13 +155,24 @@ void server_call_again(const struct args *args, const struct server_call_result 
     server_list_free(&servers);
 }
 
+void server_call_get(const struct args *args, struct text *path, const char *data,
+                     struct server_call_result *result)
+{
+    const struct call_request request = {.path = text_string(path), .data = data};
+    if (text_failed(path))
+        set_no_memory(result);
+    else
+        server_call_run(args, &request, result);
+    text_free(path);
+}
+
 void server_call_post(const struct args *args, const char *path, json_t *body,
                       struct server_call_result *result)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!text) {
-        server_call_set_no_memory(result);
+        set_no_memory(result);
         return;
     }
     struct call_request request = {.path = path, .body = text, .size_bytes = strlen(text)};

@@ -24,6 +24,8 @@
 #include "artemis/call/token_option.h"
 #include "artemis/terminal/args.h"
 
+#include "artemis-core/base/text.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -64,12 +66,13 @@ void server_call_run_all(const struct args *args, const struct call_request *req
                          const struct server_url urls[], size_t count,
                          struct server_call_result results[]);
 
+/* Gets this path and frees it; a path that could not be built counts as "out of memory". */
+void server_call_get(const struct args *args, struct text *path, const char *data,
+                     struct server_call_result *result);
+
 /* Posts a JSON body and releases it; NULL stands for "out of memory". */
 void server_call_post(const struct args *args, const char *path, json_t *body,
                       struct server_call_result *result);
-
-/* Fills `result` with the failure "out of memory". */
-void server_call_set_no_memory(struct server_call_result *result);
 
 void server_call_result_free(struct server_call_result *result);
 

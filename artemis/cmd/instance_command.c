@@ -26,15 +26,7 @@ void instance_command_get_service(const struct args *args, struct server_call_re
 {
     struct text path = {0};
     call_request_service_path(args->positionals[0], true, &path);
-    const struct call_request request = {
-        .path = text_string(&path),
-        .data = "service.instances",
-    };
-    if (text_failed(&path))
-        server_call_set_no_memory(result);
-    else
-        server_call_run(args, &request, result);
-    text_free(&path);
+    server_call_get(args, &path, "service.instances", result);
 }
 
 const json_t *instance_command_instances(const struct server_call_result *result)

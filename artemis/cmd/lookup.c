@@ -80,13 +80,8 @@ static int look_up(const struct args *args)
         text_append_string(&path, "&hash_key=");
         call_request_escape(&path, hash_key);
     }
-    const struct call_request request = {.path = text_string(&path), .data = "instance"};
     struct server_call_result result;
-    if (text_failed(&path))
-        server_call_set_no_memory(&result);
-    else
-        server_call_run(args, &request, &result);
-    text_free(&path);
+    server_call_get(args, &path, "instance", &result);
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result)) {
         const json_t *instance = call_response_field(result.root, "instance");

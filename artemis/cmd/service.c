@@ -49,16 +49,8 @@ static int list(const struct args *args)
     struct text path = {0};
     call_request_service_path(name, view.all, &path);
     filter_args_append(args, true, &path);
-    const struct call_request request = {
-        .path = text_string(&path),
-        .data = "service.instances",
-    };
     struct server_call_result result;
-    if (text_failed(&path))
-        server_call_set_no_memory(&result);
-    else
-        server_call_run(args, &request, &result);
-    text_free(&path);
+    server_call_get(args, &path, "service.instances", &result);
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result))
         view_service(result.root, &view, stdout);

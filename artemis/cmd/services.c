@@ -34,16 +34,8 @@ static int list(const struct args *args)
     struct text path = {0};
     text_append_string(&path, "/api/discovery/services");
     filter_args_append(args, false, &path);
-    const struct call_request request = {
-        .path = text_string(&path),
-        .data = "services",
-    };
     struct server_call_result result;
-    if (text_failed(&path))
-        server_call_set_no_memory(&result);
-    else
-        server_call_run(args, &request, &result);
-    text_free(&path);
+    server_call_get(args, &path, "services", &result);
     int exit_code = server_call_report(args, &result);
     if (server_call_prints_text(args, &result) &&
         view_services(result.root, stdout, table_width_of(stdout)))
