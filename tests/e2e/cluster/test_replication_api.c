@@ -2,6 +2,7 @@
  *
  * The calls between nodes, on the wire (CONTRACT 4).
  */
+#include "tests/support/quoted_json.h"
 #include "tests/support/servers/cluster.h"
 #include "tests/support/wait.h"
 
@@ -39,7 +40,7 @@ static struct http_response *peer_post(void **state, const char *call, const cha
     char path[100];
     va_list args;
     va_start(args, format);
-    char *body = http_quoted(format, args);
+    char *body = quoted_text_args(format, args);
     va_end(args);
     snprintf(path, sizeof path, PEER "%s", call);
     struct http_response *response =

@@ -2,6 +2,7 @@
 #include "tests/support/client/check.h"
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,25 +81,11 @@ void check_status_at(const struct http_response *response, int status, const cha
     }
 }
 
-__attribute__((format(printf, 1, 2))) static json_t *json_of(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (json == NULL) {
-        fail_msg("the test expects what is no JSON: %s", text);
-    }
-    free(text);
-    return json;
-}
-
 void check_json_at(const struct http_response *response, const char *path, const char *expected,
                    const char *file, int line)
 {
     const json_t *found = check_find(response->json, path);
-    json_t *wanted = json_of("%s", expected);
+    json_t *wanted = quoted_json(expected);
     bool same = found != NULL && json_equal(found, wanted);
     json_decref(wanted);
     if (!same) {

@@ -4,6 +4,7 @@
 #include "artemis-core/base/text.h"
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 #include "tests/support/wait.h"
 
 #include <curl/curl.h>
@@ -187,22 +188,12 @@ struct http_response *http_get(struct http *http, const char *path, ...)
     return http_send(http, &(struct http_request){.method = "GET", .path = full});
 }
 
-char *http_quoted(const char *format, va_list args)
-{
-    char *text = NULL;
-    assert_true(vasprintf(&text, format, args) >= 0);
-    for (char *at = strchr(text, '\''); at != NULL; at = strchr(at, '\'')) {
-        *at = '"';
-    }
-    return text;
-}
-
 struct http_response *http_post(struct http *http, const char *path, const char *body, ...)
 {
     static const char *const fields[] = {"Content-Type: application/json", NULL};
     va_list args;
     va_start(args, body);
-    char *text = http_quoted(body, args);
+    char *text = quoted_text_args(body, args);
     va_end(args);
     struct http_request request = {
         .method = "POST",

@@ -51,6 +51,3 @@ long http_connections(const struct http *http);
 const char *http_field(struct http_response *response, const char *name);
 
 void http_response_clear(struct http_response *response);
-
-/* Formats text and replaces ' by "; the caller frees it. */
-char *http_quoted(const char *format, va_list args);

@@ -2,6 +2,7 @@
 #include "tests/support/client/websocket_client.h"
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 #include "tests/support/wait.h"
 
 #include <stdio.h>
@@ -142,7 +143,7 @@ void websocket_client_send_json(struct websocket_client *client, const char *for
 {
     va_list args;
     va_start(args, format);
-    char *text = http_quoted(format, args);
+    char *text = quoted_text_args(format, args);
     va_end(args);
     struct websocket_frame frame = {.opcode = OPCODE_TEXT, .payload = text, .size = strlen(text)};
     bool sent = websocket_client_send(client, &frame);

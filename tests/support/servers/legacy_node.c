@@ -3,6 +3,7 @@
 
 #include "tests/support/client/http.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -255,24 +256,15 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 /* --- start and stop --------------------------------------------------------------------------- */
 
-static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
-
 struct legacy_node *legacy_node_start(enum legacy_version version, const char *services)
 {
     struct legacy_node *node = calloc(1, sizeof *node);
     assert_non_null(node);
     pthread_mutex_init(&node->lock, NULL);
     node->version = version;
-    node->services = quoted("{'%s':{'%s':'success'},'services':%s}",
-                            cased(node, "response_status", "responseStatus"),
-                            cased(node, "error_code", "errorCode"), services ? services : "[]");
+    node->services = quoted_text(
+        "{'%s':{'%s':'success'},'services':%s}", cased(node, "response_status", "responseStatus"),
+        cased(node, "error_code", "errorCode"), services ? services : "[]");
     for (char *at = strchr(node->services, '\''); at; at = strchr(at, '\''))
         *at = '"';
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

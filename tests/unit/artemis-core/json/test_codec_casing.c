@@ -7,20 +7,11 @@
 
 #include <stdlib.h>
 
-#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #define KEY_NAMES       "'region_id':'lab','zone_id':'zone1','service_id':'orders','instance_id':'i1'"
 #define CAMEL_KEY_NAMES "'regionId':'lab','zoneId':'zone1','serviceId':'orders','instanceId':'i1'"
-
-__attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
 
 /* Reads the item of a batch of one, and compares the casing of all names. */
 static void check_names(const char *body, bool keys, enum name_casing expected)
@@ -72,7 +63,7 @@ static void casing_is_that_of_the_names_read(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (size_t j = 0; j < sizeof(bodies) / sizeof(bodies[0]); j++) {
-            char *body = quoted(bodies[j], cases[i].item);
+            char *body = quoted_text(bodies[j], cases[i].item);
             bool keys = j >= 2;
             enum name_casing expected = cases[i].names;
             if (keys)

@@ -9,24 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
-
-__attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
+#include "tests/support/quoted_json.h"
 
 static struct discovery_request *parsed(const char *body, bool expected_camel)
 {
     struct discovery_request *request = NULL;
     enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
-    char *text = quoted("%s", body);
+    char *text = quoted_text("%s", body);
     if (discovery_request_parse(slice_of(text), &request, &names, message))
         fail_msg("%s: %s", body, message);
     assert_int_equal(names == NAMES_CAMEL, expected_camel);
@@ -40,8 +31,8 @@ static void check_rejected(const char *body, enum error expected, const char *ex
     struct discovery_request *request = NULL;
     enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
-    char *text = quoted("%s", body);
-    char *sentence = quoted("%s", expected_message);
+    char *text = quoted_text("%s", body);
+    char *sentence = quoted_text("%s", expected_message);
     assert_int_equal(discovery_request_parse(slice_of(text), &request, &names, message), expected);
     assert_string_equal(message, sentence);
     assert_int_equal(names == NAMES_CAMEL, expected_camel);
@@ -140,7 +131,7 @@ static void strategy_of_each_name(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *body =
-            quoted("{'discovery_config':{'service_id':'s'},'strategy':%s}", cases[i].strategy);
+            quoted_text("{'discovery_config':{'service_id':'s'},'strategy':%s}", cases[i].strategy);
         struct discovery_request *request = parsed(body, false);
         struct lookup_choice choice = discovery_request_choice(request);
         assert_int_equal(choice.strategy, cases[i].expected);

@@ -9,17 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
-
-__attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
+#include "tests/support/quoted_json.h"
 
 /* All doors refuse the body so; `part` is in the message, which is printable ASCII. */
 static void check_unreadable(struct slice body, const char *part)
@@ -158,7 +149,7 @@ static struct document *parsed(const char *body)
 {
     struct document *document = NULL;
     char message[MESSAGE_BYTES] = "";
-    char *text = quoted("%s", body);
+    char *text = quoted_text("%s", body);
     if (document_parse(slice_of(text), &document, message))
         fail_msg("%s: %s", body, message);
     free(text);
@@ -255,7 +246,7 @@ static void member_of_the_wrong_type_is_named_in_the_casing_of_the_body(void **s
         struct slice word = SLICE("before");
         uint64_t number = 7;
         char message[MESSAGE_BYTES] = "";
-        char *expected = quoted("%s", cases[i].message);
+        char *expected = quoted_text("%s", cases[i].message);
         enum error error = cases[i].text ? document_text(document, "service_id", &word, message)
                                          : document_u64(document, "service_id", &number, message);
         assert_int_equal(error, ERR_INVALID_FIELD);

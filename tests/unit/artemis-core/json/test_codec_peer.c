@@ -12,6 +12,7 @@
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
+#include "tests/support/quoted_json.h"
 
 /* What was read: a line each, and counts. */
 struct story {
@@ -79,18 +80,9 @@ static void start_again(void)
     set_up(NULL);
 }
 
-static char *quoted(const char *body)
-{
-    char *text = strdup(body);
-    for (char *c = text; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    return text;
-}
-
 static enum error feed_text(const char *body)
 {
-    char *text = quoted(body);
+    char *text = quoted_text("%s", body);
     enum error error = peer_reader_feed(reader, slice_of(text));
     free(text);
     return error;
@@ -480,7 +472,7 @@ static void malformed_response_is_rejected(void **state)
         start_again();
         assert_int_equal(feed_text(bodies[i]), ERR_INVALID_JSON);
         assert_int_equal(story.records, 0);
-        char *text = quoted(bodies[i]);
+        char *text = quoted_text("%s", bodies[i]);
         start_again();
         assert_int_equal(feed_bytes(slice_of(text)), ERR_INVALID_JSON);
         free(text);

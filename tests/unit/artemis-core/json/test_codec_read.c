@@ -11,38 +11,11 @@
 
 #include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
+#include "tests/unit/artemis-core/json/batch_fixture.h"
 
 #define KEY_NAMES       "'region_id':'lab','zone_id':'zone1','service_id':'orders','instance_id':'i1'"
 #define CAMEL_KEY_NAMES "'regionId':'lab','zoneId':'zone1','serviceId':'orders','instanceId':'i1'"
-
-__attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
-
-/* A batch borrows its body: the latest bodies are kept. */
-static char *kept_until_later(char *text)
-{
-    static char *kept[8];
-    static unsigned next;
-    free(kept[next % 8]);
-    return kept[next++ % 8] = text;
-}
-
-static struct batch *parsed(enum batch_kind kind, const char *body)
-{
-    struct batch *batch = NULL;
-    enum name_casing names = NAMES_NEUTRAL;
-    char message[MESSAGE_BYTES] = "";
-    char *text = kept_until_later(quoted("%s", body));
-    if (batch_parse(slice_of(text), kind, &batch, &names, message))
-        fail_msg("%s: %s", body, message);
-    return batch;
-}
 
 static void check_rejected(enum batch_kind kind, const char *body, enum error expected,
                            const char *expected_message, bool expected_camel)
@@ -50,8 +23,8 @@ static void check_rejected(enum batch_kind kind, const char *body, enum error ex
     struct batch *batch = NULL;
     enum name_casing names = NAMES_NEUTRAL;
     char message[MESSAGE_BYTES] = "";
-    char *text = quoted("%s", body);
-    char *sentence = quoted("%s", expected_message);
+    char *text = quoted_text("%s", body);
+    char *sentence = quoted_text("%s", expected_message);
     assert_int_equal(batch_parse(slice_of(text), kind, &batch, &names, message), expected);
     assert_string_equal(message, sentence);
     assert_int_equal(names == NAMES_CAMEL, expected_camel);
@@ -70,7 +43,7 @@ static void check_response(const struct batch *batch, const char *expected)
     if (!list)
         list = json_object_get(read, "failed_instance_keys");
     const json_t *last = json_array_get(list, json_array_size(list) - 1);
-    char *sentence = quoted("%s", expected);
+    char *sentence = quoted_text("%s", expected);
     assert_non_null(last);
     assert_string_equal(json_string_value(json_object_get(last, "error_message")), sentence);
     assert_string_equal(json_string_value(json_object_get(last, "reason")), "invalid-field");
@@ -82,7 +55,7 @@ static void check_response(const struct batch *batch, const char *expected)
 /* {'instances':[item]} is refused so. */
 static void check_item_rejected(const char *item, const char *message)
 {
-    char *body = quoted("{'instances':[%s]}", item);
+    char *body = quoted_text("{'instances':[%s]}", item);
     struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
     struct instance *instance = NULL;
     if (batch_instance(batch, 0, &instance) != ERR_INVALID_FIELD)
@@ -96,7 +69,7 @@ static void check_item_rejected(const char *item, const char *message)
 
 static struct instance *instance_of(const char *item)
 {
-    char *body = quoted("{'instances':[%s]}", item);
+    char *body = quoted_text("{'instances':[%s]}", item);
     struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
     struct instance *instance = NULL;
     if (batch_instance(batch, 0, &instance))
@@ -256,10 +229,10 @@ static void text_of_another_type_in_each_field_and_casing(void **state)
         const struct field_info *info = instance_field_info(field);
         const char *const names[] = {info->name, info->camel};
         for (size_t i = 0; i < 2 * sizeof(values) / sizeof(values[0]); i++) {
-            char *item = quoted("{'%s':%s}", names[i % 2], values[i / 2]);
+            char *item = quoted_text("{'%s':%s}", names[i % 2], values[i / 2]);
             /* An invalid field that precedes it would be reported first. */
-            char *expected_message =
-                quoted("instances[0].%s: must be a string, is %s", names[i % 2], values[i / 2]);
+            char *expected_message = quoted_text("instances[0].%s: must be a string, is %s",
+                                                 names[i % 2], values[i / 2]);
             check_item_rejected(item, expected_message);
             free(expected_message);
             free(item);
@@ -309,8 +282,8 @@ static void invalid_port(void **state)
         {"[80]", "must be an integer from 0 to 65535, is [80]"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *item = quoted("{" KEY_NAMES ",'ip':'a','port':%s}", cases[i].port);
-        char *message = quoted("instances[0].port: %s", cases[i].message);
+        char *item = quoted_text("{" KEY_NAMES ",'ip':'a','port':%s}", cases[i].port);
+        char *message = quoted_text("instances[0].port: %s", cases[i].message);
         check_item_rejected(item, message);
         free(message);
         free(item);
@@ -325,7 +298,7 @@ static void valid_port(void **state)
         uint16_t port;
     } cases[] = {{"", 0}, {",'port':null", 0}, {",'port':0", 0}, {",'port':65535", 65535}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *item = quoted("{" KEY_NAMES ",'ip':'a'%s}", cases[i].member);
+        char *item = quoted_text("{" KEY_NAMES ",'ip':'a'%s}", cases[i].member);
         struct instance *instance = instance_of(item);
         assert_int_equal(instance_port(instance), cases[i].port);
         instance_unref(instance);
@@ -359,7 +332,7 @@ static void value_in_a_message_is_truncated_between_characters(void **state)
         for (int i = 0; i < 100; i++)
             text_append_string(&item, "\xE2\x82\xAC");
         text_append_string(&item, "']}");
-        char *body = quoted("{'instances':[%s]}", text_string(&item));
+        char *body = quoted_text("{'instances':[%s]}", text_string(&item));
         struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
         struct instance *instance;
         struct text response = {0};
@@ -380,7 +353,7 @@ static void value_in_a_message_is_truncated_between_characters(void **state)
 
 static void check_metadata(const char *metadata, const char *expected)
 {
-    char *item = quoted("{" KEY_NAMES ",'ip':'a','metadata':%s}", metadata);
+    char *item = quoted_text("{" KEY_NAMES ",'ip':'a','metadata':%s}", metadata);
     struct instance *instance = instance_of(item);
     struct text found = {0};
     struct metadata_entry entry;
@@ -428,8 +401,8 @@ static void metadata_of_wrong_types(void **state)
         {"{'':'x'}", "metadata: must not have an empty name"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *item = quoted("{" KEY_NAMES ",'ip':'a','metadata':%s}", cases[i].metadata);
-        char *message = quoted("instances[0].%s", cases[i].message);
+        char *item = quoted_text("{" KEY_NAMES ",'ip':'a','metadata':%s}", cases[i].metadata);
+        char *message = quoted_text("instances[0].%s", cases[i].message);
         check_item_rejected(item, message);
         free(message);
         free(item);
@@ -443,7 +416,7 @@ static char *item_with_metadata(int count)
     text_append_string(&item, "{" KEY_NAMES ",'ip':'a','metadata':{'none':null");
     for (int i = 0; i < count; i++)
         text_printf(&item, ",'n%d':%d", i, i);
-    char *quotes = quoted("%s}}", text_string(&item));
+    char *quotes = quoted_text("%s}}", text_string(&item));
     text_free(&item);
     return quotes;
 }

@@ -11,52 +11,25 @@
 
 #include "tests/support/client/check.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
+#include "tests/unit/artemis-core/json/batch_fixture.h"
 
 #define ITEM                                                                                       \
     "{'region_id':'r','zone_id':'z','service_id':'S','group_id':'g','instance_id':'i',"            \
     "'ip':'10.0.0.1','port':80,'status':'odd','metadata':{'my_name':1}}"
 #define KEY "{'region_id':'r','zone_id':'z','service_id':'s','instance_id':'i'}"
 
-__attribute__((format(printf, 1, 2))) static char *quoted(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = http_quoted(format, args);
-    va_end(args);
-    return text;
-}
-
 static void check_equal(struct text *written, const char *expected)
 {
-    char *json = quoted("%s", expected);
+    char *json = quoted_text("%s", expected);
     assert_string_equal(text_string(written), json);
     free(json);
     text_free(written);
 }
 
-/* A batch borrows its body: the latest bodies are kept. */
-static char *kept_until_later(char *text)
-{
-    static char *kept[8];
-    static unsigned next;
-    free(kept[next % 8]);
-    return kept[next++ % 8] = text;
-}
-
-static struct batch *parsed(enum batch_kind kind, const char *body)
-{
-    struct batch *batch = NULL;
-    enum name_casing names = NAMES_NEUTRAL;
-    char message[MESSAGE_BYTES] = "";
-    char *text = kept_until_later(quoted("%s", body));
-    if (batch_parse(slice_of(text), kind, &batch, &names, message))
-        fail_msg("%s: %s", body, message);
-    return batch;
-}
-
 static struct instance *instance_of(const char *item)
 {
-    char *body = quoted("{'instances':[%s]}", item);
+    char *body = quoted_text("{'instances':[%s]}", item);
     struct batch *batch = parsed(BATCH_OF_INSTANCES, body);
     struct instance *instance = NULL;
     assert_int_equal(batch_instance(batch, 0, &instance), ERR_NONE);
@@ -207,7 +180,7 @@ static void change_of_each_type(void **state)
             text_append_string(&expected, "{\"instance\":");
             struct json_writer inner = jw_to(&expected, dialect_casing(dialect));
             codec_write_instance(&inner, dialect, instance);
-            char *format = quoted(tails[dialect], words[type]);
+            char *format = quoted_text(tails[dialect], words[type]);
             text_append_string(&expected, format);
             assert_string_equal(text_string(&out), text_string(&expected));
             free(format);
@@ -294,7 +267,7 @@ static void batch_with_an_unknown_instance(void **state)
     batch_write_response(batch, DIALECT_JAVA, 0, &out);
     json_t *read = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
     const json_t *failed = check_find(read, "failedInstances[0]");
-    char *sent = quoted("{" SENT "}");
+    char *sent = quoted_text("{" SENT "}");
     json_t *expected = json_loads(sent, 0, NULL);
     assert_true(json_equal(json_object_get(failed, "instance"), expected));
     const char *name;
@@ -353,9 +326,10 @@ static void batch_with_the_longest_unknown_key(void **state)
         while (id.size + 3 <= ID_BYTES_MAX)
             text_append_string(&id, "\xE2\x82\xAC");
         const char *text = text_string(&id);
-        char *body = quoted("{'instance_keys':[{'region_id':'%s','zone_id':'%s','service_id':'%s',"
-                            "'group_id':'%s','instance_id':'%s'}]}",
-                            text, text, text, text, text);
+        char *body =
+            quoted_text("{'instance_keys':[{'region_id':'%s','zone_id':'%s','service_id':'%s',"
+                        "'group_id':'%s','instance_id':'%s'}]}",
+                        text, text, text, text, text);
         struct batch *batch = parsed(BATCH_OF_KEYS, body);
         struct instance_key key;
         assert_int_equal(batch_key(batch, 0, &key), ERR_NONE);

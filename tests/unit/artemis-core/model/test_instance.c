@@ -11,33 +11,9 @@
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
+#include "tests/unit/artemis-core/model/instance_fixture.h"
 
 #define EURO "\xE2\x82\xAC"
-
-static struct instance_spec good_spec(void)
-{
-    return (struct instance_spec){
-        .text =
-            {
-                [FIELD_REGION] = SLICE("lab"),
-                [FIELD_ZONE] = SLICE("zone1"),
-                [FIELD_SERVICE] = SLICE("orders"),
-                [FIELD_INSTANCE] = SLICE("i1"),
-                [FIELD_IP] = SLICE("10.0.0.1"),
-            },
-        .port = 8080,
-    };
-}
-
-static struct instance *made(const struct instance_spec *spec)
-{
-    struct instance *instance = NULL;
-    struct field_problem problem = {"none", ""};
-    enum error error = instance_create(spec, &instance, &problem);
-    if (error)
-        fail_msg("%s: %s", problem.field, problem.problem);
-    return instance;
-}
 
 static void check_rejected(const struct instance_spec *spec, const char *field, const char *message)
 {

@@ -4,54 +4,21 @@
  */
 #include "artemis/call/server_call.h"
 
+#include "tests/support/capture.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON written with single quotes. */
-static json_t *json_of(const char *text)
-{
-    char *json = strdup(text);
-    assert_non_null(json);
-    for (char *at = json; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    json_error_t error;
-    json_t *root = json_loads(json, 0, &error);
-    assert_non_null(root);
-    free(json);
-    return root;
-}
-
-/* Prints to memory: begin, print to the stream, then compare. */
-struct capture {
-    FILE *out;
-    char *printed;
-    size_t size;
-};
-
-static FILE *capture_begin(struct capture *capture)
-{
-    *capture = (struct capture){0};
-    capture->out = open_memstream(&capture->printed, &capture->size);
-    assert_non_null(capture->out);
-    return capture->out;
-}
-
-static void capture_expect(struct capture *capture, const char *expected)
-{
-    fclose(capture->out);
-    assert_string_equal(capture->printed, expected);
-    free(capture->printed);
-}
-
 static void failed_items_are_named_up_to_ten(void **state)
 {
     (void)state;
     struct capture capture;
-    json_t *failed = json_of("[{'service_id':'a','instance_id':'1','error_message':'m'},"
-                             "{'instance':{'serviceId':'b','instanceId':'2'},'errorCode':'c'}]");
+    json_t *failed =
+        quoted_json("[{'service_id':'a','instance_id':'1','error_message':'m'},"
+                    "{'instance':{'serviceId':'b','instanceId':'2'},'errorCode':'c'}]");
     server_call_print_failed(failed, capture_begin(&capture));
     capture_expect(&capture, "  a/1: m\n  b/2: c\n");
 

@@ -4,52 +4,18 @@
  */
 #include "artemis/output/view.h"
 
+#include "tests/support/capture.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON written with single quotes. */
-static json_t *json_of(const char *text)
-{
-    char *json = strdup(text);
-    assert_non_null(json);
-    for (char *at = json; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    json_error_t error;
-    json_t *root = json_loads(json, 0, &error);
-    assert_non_null(root);
-    free(json);
-    return root;
-}
-
-/* Prints to memory: begin, print to the stream, then compare. */
-struct capture {
-    FILE *out;
-    char *printed;
-    size_t size;
-};
-
-static FILE *capture_begin(struct capture *capture)
-{
-    *capture = (struct capture){0};
-    capture->out = open_memstream(&capture->printed, &capture->size);
-    assert_non_null(capture->out);
-    return capture->out;
-}
-
-static void capture_expect(struct capture *capture, const char *expected)
-{
-    fclose(capture->out);
-    assert_string_equal(capture->printed, expected);
-    free(capture->printed);
-}
-
 static void assert_services(const char *json, const char *expected)
 {
     struct capture capture;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     assert_int_equal(view_services(root, capture_begin(&capture), 0), ERR_NONE);
     capture_expect(&capture, expected);
     json_decref(root);
@@ -96,7 +62,7 @@ static void services_malformed_items_are_blank(void **state)
 static void assert_service(const char *json, bool all, const char *expected)
 {
     struct capture capture;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     const struct service_view view = {.service = "orders", .all = all};
     view_service(root, &view, capture_begin(&capture));
     capture_expect(&capture, expected);
@@ -130,9 +96,10 @@ static void service_without_groups_has_no_column_for_them(void **state)
 static void assert_wide(bool wide, size_t columns_max, const char *expected)
 {
     struct capture capture;
-    json_t *root = json_of("{'service':{'instances':[{'instance_id':'a','url':'u','status':'up',"
-                           "'zone_id':'z','protocol':'grpc','machine_name':'m',"
-                           "'metadata':{'version':'3','note':'x\\ny'}}]}}");
+    json_t *root =
+        quoted_json("{'service':{'instances':[{'instance_id':'a','url':'u','status':'up',"
+                    "'zone_id':'z','protocol':'grpc','machine_name':'m',"
+                    "'metadata':{'version':'3','note':'x\\ny'}}]}}");
     const struct service_view view = {
         .service = "orders", .wide = wide, .columns_max = columns_max};
     view_service(root, &view, capture_begin(&capture));
@@ -177,7 +144,7 @@ static void status_shows_the_present_fields(void **state)
 {
     (void)state;
     struct capture capture;
-    json_t *root = json_of(
+    json_t *root = quoted_json(
         "{'node_status':{'node':{'node_id':'n1','url':'http://n1:8080',"
         "'zone':{'region_id':'local','zone_id':'z1'}},'status':'up','state':'ready',"
         "'can_service_registry':true,'cluster_id':'c1','artemis_version':'0.1.0',"
@@ -205,22 +172,22 @@ static void status_without_fields_uses_the_headers(void **state)
 {
     (void)state;
     struct capture capture;
-    json_t *root = json_of("{'node_status':[]}");
+    json_t *root = quoted_json("{'node_status':[]}");
     const struct call_response silent = {.http_status = 200};
     view_status(root, &silent, NULL, capture_begin(&capture));
     capture_expect(&capture, "");
 
     struct call_response ready = {.http_status = 200, .node = "n1", .state = "ready"};
     text_append_string(&ready.body, "READY");
-    json_t *leases = json_of("{'guard':{'node':{'state':'off'},'services':[]}}");
+    json_t *leases = quoted_json("{'guard':{'node':{'state':'off'},'services':[]}}");
     view_status(root, &ready, leases, capture_begin(&capture));
     capture_expect(&capture, "node       n1\n"
                              "state      ready\n"
                              "guard      off\n");
     json_decref(leases);
     json_decref(root);
-    root = json_of("{'node_status':{'guard':'engaged'}}");
-    leases = json_of("{'response_status':{'reason':'no-permission'}}");
+    root = quoted_json("{'node_status':{'guard':'engaged'}}");
+    leases = quoted_json("{'response_status':{'reason':'no-permission'}}");
     view_status(root, &ready, leases, capture_begin(&capture));
     capture_expect(&capture, "node       n1\n"
                              "state      ready\n"
@@ -248,7 +215,7 @@ static void status_shows_the_storage(void **state)
         char text[256];
         struct capture capture;
         snprintf(text, sizeof text, "{'node_status':{'storage':%s}}", rows[i].storage);
-        json_t *root = json_of(text);
+        json_t *root = quoted_json(text);
         view_status(root, &ready, NULL, capture_begin(&capture));
         capture_expect(&capture, rows[i].expected);
         json_decref(root);
@@ -281,11 +248,11 @@ static void settings_are_lines_with_their_sources(void **state)
 {
     (void)state;
     struct capture capture;
-    json_t *root = json_of("{'settings':{'a.text':{'value':'x','source':'default'},"
-                           "'a.number':{'value':30,'source':'--set'},"
-                           "'a.flag':{'value':false,'source':'f.toml:1'},"
-                           "'a.list':{'value':['h:1','h:2'],'source':'ARTEMIS_A_LIST'},"
-                           "'a.empty':{'value':[],'source':'default'},'a.odd':7}}");
+    json_t *root = quoted_json("{'settings':{'a.text':{'value':'x','source':'default'},"
+                               "'a.number':{'value':30,'source':'--set'},"
+                               "'a.flag':{'value':false,'source':'f.toml:1'},"
+                               "'a.list':{'value':['h:1','h:2'],'source':'ARTEMIS_A_LIST'},"
+                               "'a.empty':{'value':[],'source':'default'},'a.odd':7}}");
     view_settings(root, capture_begin(&capture), 0);
     capture_expect(&capture, "SETTING   VALUE    SOURCE\n"
                              "a.text    x        default\n"

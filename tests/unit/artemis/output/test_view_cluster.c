@@ -8,6 +8,7 @@
 #include "artemis/output/view_cluster_events.h"
 #include "artemis/terminal/terminal_text.h"
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,25 +36,13 @@
     "'failures':7,'last_error':'/health: Couldn\\u0027t connect to server\\u001b',"                \
     "'last_error_time':'2026-11-21T07:23:02.262Z'}"
 
-static json_t *json_of(const char *text)
-{
-    char *json = strdup(text);
-    assert_non_null(json);
-    for (char *at = json; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    json_t *root = json_loads(json, 0, NULL);
-    assert_non_null(root);
-    free(json);
-    return root;
-}
-
 /* The longest line of what is printed. */
 static size_t check_view(const char *json, size_t columns_max, const char *expected)
 {
     char *printed = NULL;
     size_t size = 0;
     size_t longest = 0;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_cluster(root, out, columns_max);
@@ -187,7 +176,7 @@ static void cluster_with_too_few_nodes_is_not_healthy(void **state)
                SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
                           "under-replicated: 1 of 3 nodes are up and ready "
                           "(cluster.expected_nodes)\n");
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     assert_false(view_cluster_is_healthy(root));
     json_decref(root);
 }
@@ -197,14 +186,15 @@ static void events_are_a_table(void **state)
     (void)state;
     char *printed = NULL;
     size_t size = 0;
-    json_t *root = json_of("{'events':[{'number':1,'time':'2026-11-21T07:23:02.262Z','kind':"
-                           "'joined','url':'http://h:1','node_id':'n-2','reason':'dns: x\\u001b',"
-                           "'members':2},{'kind':'stopped'}]}");
+    json_t *root =
+        quoted_json("{'events':[{'number':1,'time':'2026-11-21T07:23:02.262Z','kind':"
+                    "'joined','url':'http://h:1','node_id':'n-2','reason':'dns: x\\u001b',"
+                    "'members':2},{'kind':'stopped'}]}");
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_cluster_events(root, out, 0);
     json_decref(root);
-    root = json_of("{}");
+    root = quoted_json("{}");
     view_cluster_events(root, out, 0);
     fclose(out);
     assert_string_equal(
@@ -236,7 +226,7 @@ static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
         {"{'nodes_status':[{'state':'starting'}],'peers':[]}", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        json_t *root = json_of(rows[i].json);
+        json_t *root = quoted_json(rows[i].json);
         if (view_cluster_is_healthy(root) != rows[i].healthy)
             fail_msg("healthy should be %d: %s", rows[i].healthy, rows[i].json);
         json_decref(root);

@@ -5,29 +5,16 @@
 #include "artemis/output/view_leases.h"
 
 #include "tests/support/cmocka_all.h"
+#include "tests/support/quoted_json.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* JSON written with single quotes. */
-static json_t *json_of(const char *text)
-{
-    char *json = strdup(text);
-    assert_non_null(json);
-    for (char *at = json; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    json_error_t error;
-    json_t *root = json_loads(json, 0, &error);
-    assert_non_null(root);
-    free(json);
-    return root;
-}
 
 static void assert_leases(const char *json, const char *expected)
 {
     char *printed = NULL;
     size_t size = 0;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_leases(root, out, 0);
@@ -69,7 +56,7 @@ static void assert_guards(const char *json, const char *service, const char *exp
 {
     char *printed = NULL;
     size_t size = 0;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_guards(root, service, out, 0);
@@ -122,7 +109,7 @@ static void engaged_guard_is_found(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[VIEW_GUARD_MAX];
-        json_t *root = json_of(rows[i].json);
+        json_t *root = quoted_json(rows[i].json);
         assert_int_equal(view_guard_is_engaged(root, rows[i].service), rows[i].engaged);
         assert_string_equal(view_guard_summary(root, text), rows[i].summary);
         json_decref(root);

@@ -7,6 +7,7 @@
 
 #include "tests/support/cmocka_all.h"
 #include "tests/support/failing_malloc.h"
+#include "tests/support/quoted_json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,19 +31,6 @@ static json_t *roots[1 + RESPONSES_MAX];
 static struct graph_response responses[RESPONSES_MAX];
 static struct cluster_graph graph;
 
-static json_t *json_of(const char *text)
-{
-    char *json = strdup(text);
-    assert_non_null(json);
-    for (char *at = json; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    json_t *root = json_loads(json, 0, NULL);
-    if (!root)
-        fail_msg("no JSON: %s", json);
-    free(json);
-    return root;
-}
-
 static int tear_down(void **state)
 {
     (void)state;
@@ -58,12 +46,12 @@ static int tear_down(void **state)
 static void read_graph(const char *first, ...)
 {
     va_list more;
-    roots[0] = json_of(first);
+    roots[0] = quoted_json(first);
     va_start(more, first);
     for (size_t i = 0; i < cluster_graph_peer_count(roots[0]); i++) {
         const char *text = va_arg(more, const char *);
         if (*text != '!')
-            responses[i].root = roots[i + 1] = json_of(text);
+            responses[i].root = roots[i + 1] = quoted_json(text);
         else
             responses[i].problem = text + 1;
     }
@@ -311,7 +299,7 @@ static void nodes_are_called_at_their_address_for_clients_if_they_may_have_the_t
 {
     (void)state;
     const char *problem = NULL;
-    roots[0] = json_of(
+    roots[0] = quoted_json(
         "{'nodes_status':[" SELF("n1", "1", "a", "ready") "," NODE("n2", "12", "a") "," NODE(
             "other", "13",
             "a") "],'blocked':[{'node_id':'n5','address':''}],"
@@ -342,7 +330,7 @@ static void nodes_above_the_limit_are_counted(void **state)
         snprintf(id, sizeof id, "p%d", i);
         json_array_append_new(peers, json_pack("{s:s,s:s}", "node_id", id, "url", id));
     }
-    roots[0] = json_of("{'nodes_status':[" SELF("n1", "1", "a", "ready") "]}");
+    roots[0] = quoted_json("{'nodes_status':[" SELF("n1", "1", "a", "ready") "]}");
     json_object_set_new(roots[0], "peers", peers);
     struct graph_response none[GRAPH_NODES_MAX + 9] = {{0}};
     assert_int_equal(cluster_graph_read(&graph, roots[0], none), ERR_NONE);
@@ -354,7 +342,7 @@ static void nodes_above_the_limit_are_counted(void **state)
 static void each_failed_allocation_is_an_error(void **state)
 {
     (void)state;
-    roots[0] = json_of(
+    roots[0] = quoted_json(
         "{'nodes_status':[" SELF("n1", "1", "a", "ready") "],"
                                                           "'peers':[" PEER("n2", "2", "up") "]}");
     for (long n = 1;; n++) {
