@@ -17,6 +17,7 @@
 enum {
     TYPE_BYTES = 128,
     DETAIL_BYTES_MAX = 180,
+    EMPTY_LINES_MAX = 1000, /* in a row; a server that sends nothing else would cost a core */
     URL_SHOWN_BYTES_MAX = 240,
     POLL_MS_MAX = 60000,
     /* A connection that is silent is probed after that time, and ends without an answer to a few
@@ -39,6 +40,7 @@ struct provider_http_call {
     size_t bytes_max;
     struct text sent;                /* the body of the request */
     struct text received;            /* the body of the response, or the line that has begun */
+    unsigned empty_lines;            /* since the last line that is not empty */
     const char *reason;              /* why the response is not read further; NULL: it is */
     char shown[URL_SHOWN_BYTES_MAX]; /* the url without secrets */
     char detail[CURL_ERROR_SIZE];
@@ -79,7 +81,10 @@ static bool end_line(struct provider_http_call *call)
     struct slice line = {call->received.data, call->received.size};
     if (line.size > 0 && line.data[line.size - 1] == '\r')
         line.size--;
-    if (line.size > 0 && !call->on_line(call->context, line))
+    call->empty_lines = line.size > 0 ? 0 : call->empty_lines + 1;
+    if (call->empty_lines > EMPTY_LINES_MAX)
+        call->reason = "the response has too many empty lines";
+    else if (line.size > 0 && !call->on_line(call->context, line))
         call->reason = "the response was refused";
     text_clear(&call->received);
     return !call->reason;

@@ -51,8 +51,8 @@ struct provider_http_request {
     uint64_t timeout_ms;      /* of the request with its response; 0: none, for a stream */
     size_t bytes_max;         /* of the response, or with on_line of a line */
     /* Each line of a 2xx response, without its end; empty lines are left out. The line is borrowed.
-     * Calls nothing of the client. False ends the request: on_end gets a problem. NULL: the
-     * response is collected. */
+     * Calls nothing of the client. False ends the request: on_end gets a problem. So do more than
+     * 1,000 empty lines in a row. NULL: the response is collected. */
     bool (*on_line)(void *context, struct slice line);
     /* The request has ended. Called once, unless it is cancelled. May start and cancel others. */
     void (*on_end)(void *context, const struct provider_http_response *response);

@@ -80,9 +80,29 @@ static void respond(const char *head, char *response, size_t size, void *context
             "HTTP/1.1 200 OK\r\nX-Index: 7\r\nContent-Length: 17\r\n\r\none\r\n\ntwo\nthree\r\n");
 }
 
+/* Blocks of 500 empty lines; after each one a line, or nothing else. */
+static void send_empty_lines(int fd, const char *line)
+{
+    static const char begin[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    char empty[500];
+    memset(empty, '\n', sizeof empty);
+    if (!fake_server_send(fd, begin, sizeof begin - 1))
+        return;
+    for (int blocks = 0; !line[0] || blocks < 2 * LINES_MAX; blocks++) {
+        if (!fake_server_send(fd, empty, sizeof empty))
+            return;
+        if (blocks % 2 == 1 && !fake_server_send(fd, line, strlen(line)))
+            return;
+    }
+}
+
 /* /stream sends a line and a half, and then nothing more. */
 static bool stream(int fd, const char *head, void *context)
 {
+    if (strstr(head, " /empty"))
+        return send_empty_lines(fd, ""), true;
+    if (strstr(head, " /sparse"))
+        return send_empty_lines(fd, "line\n"), true;
     static const char begin[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst\nhalf";
     (void)context;
     if (!strstr(head, " /stream"))
@@ -203,6 +223,27 @@ static void line_of_a_stream_arrives_before_its_end(void **state)
     provider_http_cancel(fixture->http, call);
     provider_http_run(fixture->http, 0);
     assert_int_equal(fixture->result.ends, 0);
+}
+
+/* A server that sends nothing else would cost a core, for as long as it likes. */
+static void endless_empty_lines_end_the_request(void **state)
+{
+    struct fixture *fixture = *state;
+    get(fixture, "/empty", true);
+    assert_int_equal(fixture->result.lines, 0);
+    assert_non_null(strstr(fixture->result.problem, "too many empty lines"));
+}
+
+static void empty_lines_between_others_are_left_out(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t deadline_ms = wait_deadline_ms();
+    start(fixture, "/sparse", true); /* tear_down aborts it */
+    while (fixture->result.lines < LINES_MAX) {
+        assert_true(wait_now_ms() < deadline_ms);
+        assert_int_equal(fixture->result.ends, 0);
+        provider_http_run(fixture->http, ROUND_MS);
+    }
 }
 
 static void refused_line_ends_the_request(void **state)
@@ -432,6 +473,8 @@ int main(void)
         TEST(response_is_collected),
         TEST(lines_are_passed_on_without_ends_and_empty_ones),
         TEST(line_of_a_stream_arrives_before_its_end),
+        TEST(endless_empty_lines_end_the_request),
+        TEST(empty_lines_between_others_are_left_out),
         TEST(refused_line_ends_the_request),
         TEST(cut_response_has_a_problem_and_no_half_line),
         TEST(status_of_a_failure_is_reported_with_its_body),
