@@ -17,8 +17,8 @@ enum {
     RENEWALS = 3,                /* in a time-to-live */
     TIMEOUT_MIN_MS = 300,
     TIMEOUT_MAX_MS = 3000,
-    RESTART_MS = 100, /* before a step that is repeated without a failure */
     RETRY_MAX_MS = 2000,
+    STEADY_MS = 10000, /* without a pause: the next one is short again */
     VOTERS_INTERVAL_MS = 60000,
     WATCH_MS_MAX = 10000, /* until a watch is confirmed */
     HTTP_UNAUTHORIZED = 401,
@@ -263,8 +263,8 @@ static void set_node(struct etcd_plan *plan, const char *id, const char *url)
 static void on_own_key(struct etcd_plan *plan, const struct etcd_key *key)
 {
     plan->own_key_lease = key->is_deleted ? 0 : key->lease;
-    if (key->is_deleted)
-        plan->is_registered = false;
+    plan->is_registered &= !key->is_deleted;
+    plan->has_lost_key |= key->is_deleted;
 }
 
 /* A node id may have slashes, so keys of a prefix within this one look like those of nodes. */
@@ -305,8 +305,17 @@ static void start_again(struct etcd_plan *plan)
     plan->voters_ms = 0;
 }
 
+/* The number of this pause, which is to be longer than the one before. */
+static unsigned count_pause(struct etcd_pauses *pauses, uint64_t now_ms)
+{
+    pauses->count = now_ms - pauses->last_ms >= STEADY_MS ? 1 : pauses->count + 1;
+    pauses->last_ms = now_ms;
+    return pauses->count;
+}
+
 static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
 {
+    unsigned pauses = count_pause(&plan->failing, now_ms);
     size_t endpoints = plan->settings->cluster.etcd.endpoints.count;
     snprintf(plan->problem, sizeof(plan->problem), "%s", problem);
     plan->has_failed_since = true;
@@ -314,15 +323,15 @@ static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
     plan->endpoint = (plan->endpoint + 1) % endpoints;
     plan->failures++;
     plan->retry_ms = now_ms;
-    if (plan->failures % endpoints == 0)
-        plan->retry_ms +=
-            lower(backoff_ms((unsigned)(plan->failures / endpoints), 0), RETRY_MAX_MS);
+    if (pauses % endpoints == 0)
+        plan->retry_ms += lower(backoff_ms((unsigned)(pauses / endpoints), 0), RETRY_MAX_MS);
 }
 
 /* Repeats the step, or an earlier one, without a failure. */
 static void restart(struct etcd_plan *plan, uint64_t now_ms)
 {
-    plan->retry_ms = now_ms + RESTART_MS;
+    plan->retry_ms =
+        now_ms + lower(backoff_ms(count_pause(&plan->restarting, now_ms), 0), RETRY_MAX_MS);
 }
 
 /* The key of this node is registered with the lease only after the next ETCD_PUT. */
@@ -406,8 +415,8 @@ static bool read_response(struct etcd_plan *plan, enum etcd_step step, struct sl
     case ETCD_RENEW:
         return on_lease(plan, body, now_ms);
     case ETCD_PUT:
-        plan->is_registered = true;
-        plan->own_key_lease = plan->lease;
+        plan->is_registered = !plan->has_lost_key; /* the watch may be faster than the response */
+        plan->own_key_lease = plan->has_lost_key ? 0 : plan->lease;
         plan->old_lease = 0;
         return true;
     case ETCD_VOTERS:
@@ -448,6 +457,7 @@ void etcd_plan_on_start(struct etcd_plan *plan, enum etcd_step step, uint64_t no
 {
     plan->is_watching |= step == ETCD_WATCH;
     plan->has_failed_since &= step == ETCD_WATCH;
+    plan->has_lost_key &= step != ETCD_PUT;
     plan->is_calling = step != ETCD_WATCH;
     plan->watch_until_ms = step == ETCD_WATCH ? now_ms + WATCH_MS_MAX : plan->watch_until_ms;
 }
@@ -471,19 +481,24 @@ bool etcd_plan_on_line(struct etcd_plan *plan, struct slice line, uint64_t now_m
 {
     struct etcd_watch_line read;
     char problem[ETCD_PROBLEM_BYTES];
+    bool had_read = plan->has_read;
+    bool had_lost_key = plan->has_lost_key;
     bool is_valid = etcd_read_watch(line, on_key, plan, &read);
-    if (is_valid && read.is_compacted) {
-        read_again(plan);
-        restart(plan, now_ms);
-    } else if (!is_valid || read.problem[0]) {
+    if (!is_valid || (read.problem[0] && !read.is_compacted)) {
         snprintf(problem, sizeof(problem), "%s%s: %s",
                  plan->settings->cluster.etcd.endpoints.items[plan->endpoint],
                  requests[ETCD_WATCH].path, is_valid ? read.problem : "the response is not valid");
         fail(plan, problem, now_ms);
+        return false;
+    }
+    if (read.is_compacted) {
+        read_again(plan);
     } else if (plan->is_watching) {
         plan->is_watched = true;
         note_success(plan);
     }
+    if (plan->has_lost_key != had_lost_key || plan->has_read != had_read)
+        restart(plan, now_ms);
     return plan->is_watching;
 }
 

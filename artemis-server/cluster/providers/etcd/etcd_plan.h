@@ -12,6 +12,10 @@
  * stays for the time-to-live of a lease: an etcd that has lost its data must not empty the
  * topology. A lease that is gone is replaced, and so is the key of this node.
  *
+ * A server that fails, ends the watch, or deletes the key of this node again and again gets each
+ * request later than before, at most two seconds, although each works: the pauses begin anew only
+ * after ten seconds without one.
+ *
  * Pure. Times are monotonic milliseconds. Not thread-safe.
  */
 #pragma once
@@ -41,6 +45,12 @@ struct etcd_node {
     uint64_t keep_until_ms; /* its key is missing; 0: it is there, or etcd fails */
 };
 
+/* Pauses before something is repeated; they get longer. */
+struct etcd_pauses {
+    unsigned count;
+    uint64_t last_ms;
+};
+
 struct etcd_plan {
     const struct config *config;    /* borrowed; of this node */
     const struct config *settings;  /* borrowed; cluster.etcd */
@@ -60,10 +70,13 @@ struct etcd_plan {
     uint64_t old_lease; /* of another time-to-live: the key of this node may have it; 0: none */
     uint64_t ttl_ms, renew_ms;
     bool is_registered;
+    bool has_lost_key;      /* the key was deleted since the last ETCD_PUT began */
     uint64_t own_key_lease; /* that the key of this node has in etcd; 0: there is no key */
     uint64_t voters_ms;
     size_t voters;                    /* 0: unknown */
     unsigned failures;                /* since the last success of all steps */
+    struct etcd_pauses failing;       /* after failures, */
+    struct etcd_pauses restarting;    /* and before what is repeated without a failure */
     uint64_t retry_ms;                /* no step begins before */
     char problem[ETCD_PROBLEM_BYTES]; /* of the last failure; "": all steps have succeeded since */
     size_t count;
