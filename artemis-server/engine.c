@@ -166,6 +166,7 @@ static enum error create_replication_thread(struct engine *engine)
         .epoch = engine->epoch,
         .events = &engine->event_hub,
         .has_data = has_loaded_data(engine),
+        .has_loaded = engine->has_loaded,
         .on_phase = on_phase,
         .blocks = &engine->blocks,
         .on_blocks = on_blocks,
@@ -255,7 +256,12 @@ static enum error create_registry(struct engine *engine, char problem[ENGINE_PRO
     if (!engine->storage)
         return ERR_NONE;
     error = storage_load(engine->storage, engine->registry, options.ttl_ms, engine->started);
-    return error ? error : storage_start(engine->storage);
+    if (error)
+        return error;
+    struct storage_status status;
+    storage_status(engine->storage, &status);
+    engine->has_loaded = status.loaded_instances > 0;
+    return storage_start(engine->storage);
 }
 
 static enum error start_audit(struct engine *engine)

@@ -89,6 +89,7 @@ struct engine {
     atomic_bool was_ready;
     atomic_bool is_drained; /* an operator takes the node out of load balancers: see engine_drain */
     atomic_bool refilling;  /* starting, and no peer has data: clients register again */
+    bool has_loaded;        /* instances from storage, at the start */
 };
 
 enum { ENGINE_PROBLEM_BYTES = DATABASE_PROBLEM_BYTES + CREDENTIALS_PROBLEM_BYTES };

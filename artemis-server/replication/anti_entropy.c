@@ -129,11 +129,22 @@ static bool has_message_in_flight(const struct peer *peer)
            peer->in_flight[MESSAGE_FETCH];
 }
 
-uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct peer *peer)
+/* A ready peer is compared with once this node has a snapshot. Nodes that start together without
+ * data compare themselves meanwhile: what clients register or renew at one of them gets to those
+ * that only others reach. A node with loaded records takes no part, since peers may have evicted
+ * them. */
+static bool is_comparable(const struct replicator *replicator, const struct peer *peer)
 {
     bool has_something = replicator->ready || replicator->snapshot_ms;
-    if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing || !has_something ||
-        !peer->is_ready)
+    if (peer->is_ready)
+        return has_something;
+    return !has_something && replicator->options.starts_empty && peer->started_empty;
+}
+
+uint64_t anti_entropy_due_ms(const struct replicator *replicator, const struct peer *peer)
+{
+    if (peer->is_legacy || has_message_in_flight(peer) || replicator->flushing ||
+        !is_comparable(replicator, peer))
         return UINT64_MAX;
     return peer->comparison.next_ms;
 }
@@ -287,7 +298,7 @@ static void repair(struct replicator *replicator, struct peer *peer, const struc
 
 /* Compares the peer's record of one key with this node's. An unknown one whose lease has ended is
  * left to the lease check of the peer: if this node has evicted it, the instance would return until
- * that check ends. A node that is starting takes it, to serve what its peers serve. */
+ * that check ends. A node that is starting takes it from a ready peer, to serve what it serves. */
 static void compare_record(struct replicator *replicator, struct peer *peer,
                            struct instance *key_only, const struct wire_record *theirs,
                            struct moment now)
@@ -298,6 +309,7 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
         comparison->seen[own_record - comparison->own] = true;
     int order = -1; /* of this node's record to the peer's */
     bool lacks_weight = false;
+    bool takes_ended = !replicator->ready && peer->is_ready;
     if (own_record) {
         struct wire_record own = registry_wire_record(replicator->registry, own_record, now);
         order = record_order_compare(record_order_of(&own), record_order_of(theirs));
@@ -314,7 +326,7 @@ static void compare_record(struct replicator *replicator, struct peer *peer,
     } else if (order == 0) {
         if (registry_apply_renewal(replicator->registry, theirs, now) || lacks_weight)
             add_to_fetch(replicator, comparison, key_only); /* or it was removed meanwhile */
-    } else if (own_record || !replicator->ready || !has_ended(replicator, theirs)) {
+    } else if (own_record || takes_ended || !has_ended(replicator, theirs)) {
         add_to_fetch(replicator, comparison, key_only);
     }
 }
@@ -431,7 +443,8 @@ static void complete_comparison(struct replicator *replicator, struct peer *peer
         replicator->stats.incomplete++;
     } else {
         replicator->stats.comparisons++;
-        peer->view.compared_ms = now.mono_ms;
+        if (peer->is_ready) /* else another one follows when it is */
+            peer->view.compared_ms = now.mono_ms;
         peer->missing_ms = 0;
         share_records(replicator, peer);
     }

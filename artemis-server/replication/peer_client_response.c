@@ -110,6 +110,7 @@ void peer_client_read_health(CURL *curl, const struct peer_client_options *own, 
         .is_remote = response->region[0] && !equal(own->region, response->region),
         .is_ready = !state || strcmp(state, "ready") == 0,
         .is_comparing = equal(state, "comparing"),
+        .started_empty = equal(peer_client_header(curl, "X-Artemis-Loaded"), "false"),
         .is_leaving = equal(state, "draining"),
         .is_blocked = equal(state, "blocked") ||
                       (own->blocks && blocks_has_node(own->blocks, response->node_id)),

@@ -463,6 +463,7 @@ replicator_options_of(const struct replication_thread_options *options, uint64_t
         .anti_entropy_ms = config->replication.anti_entropy_secs * (uint64_t)MS_PER_SEC,
         .health_interval_ms = config->cluster.health_interval_secs * (uint64_t)MS_PER_SEC,
         .snapshot_timeout_ms = SNAPSHOT_TIMEOUTS * timeout_ms,
+        .starts_empty = !options->has_loaded,
         .seed = seed,
     };
     replicator.list_grace_ms = config->cluster.bootstrap_grace_secs * (uint64_t)MS_PER_SEC;

@@ -25,7 +25,8 @@ struct replication_thread_options {
     const char *epoch;                    /* borrowed; of this process */
     struct blocks *blocks;                /* borrowed; NULL: there is no block list */
     struct event_hub *events;             /* borrowed; NULL: this node publishes no events */
-    bool has_data; /* loaded from storage: no bootstrap grace with a list of peers */
+    bool has_data;   /* loaded from storage: no bootstrap grace with a list of peers */
+    bool has_loaded; /* instances from storage, if only a part of a list */
     /* Called by the thread for each new phase, and for the phase after each recompare, before its
      * comparisons begin. `recompare` is the number of the last one that has begun; 0: none. */
     void (*on_phase)(void *context, enum bootstrap_phase phase, uint64_t recompare);

@@ -289,8 +289,11 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
     peer->is_ready = new_health == PEER_UP && health->is_ready;
     peer->is_comparing = new_health == PEER_UP && health->is_comparing;
-    if (became_ready)
+    peer->started_empty = health->started_empty;
+    if (became_ready) {
+        comparison_reset(&peer->comparison); /* what an open one has read may be a part */
         peer->comparison.next_ms = now.mono_ms;
+    }
     blocks_on_change(replicator);
     /* A process that starts may copy guarded leases. One that was cut off got them before, and its
      * guards may have engaged since. */

@@ -24,7 +24,8 @@
  *   repair        the peer lacks a renewed record: the whole record follows
  *   failures      more than max_retries in a row: the peer is down and its outbox is dropped
  *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
- *                 buckets that differ, then the records that differ, in both directions
+ *                 buckets that differ, then the records that differ, in both directions. Two
+ *                 nodes that start without data do so too, while they wait for data
  * A peer of another region is remote: the link to it may be slow. Its messages are smaller, so that
  * each arrives before its timeout, and there are fewer of them.
  * For this node: bootstrap (the snapshot of one peer, then a comparison with every other ready
@@ -83,6 +84,7 @@ struct replicator_options {
     uint64_t bootstrap_grace_ms;  /* how long this node waits for a peer that has data */
     uint64_t list_grace_ms;       /* the same while there is no list of peers; 0: there is one */
     uint64_t bootstrap_refill_ms; /* the last part of it, in which clients register again */
+    bool starts_empty;            /* this node has loaded no records from storage */
     uint64_t seed;                /* for jitter and for hashes */
 };
 
@@ -200,6 +202,7 @@ struct health_response {
     bool is_remote;            /* in another region than this node */
     bool is_ready;             /* it serves discovery */
     bool is_comparing;         /* it has data, and will be ready when it has compared itself */
+    bool started_empty;        /* it has loaded no records from storage; false: it may have */
     bool is_leaving;           /* it is draining */
     bool is_blocked;           /* its node id is in this node's block list, or it says that it is
                                   blocked */

@@ -55,7 +55,8 @@ struct peer {
     uint64_t membership; /* counts joins: results of an earlier membership are ignored */
     enum peer_health health;
     bool is_ready;
-    bool is_comparing; /* not ready, since a stall */
+    bool is_comparing;  /* not ready, since a stall */
+    bool started_empty; /* as health_response.started_empty */
     bool is_legacy;
     bool is_remote;
     uint64_t epoch;   /* as health_response.epoch */

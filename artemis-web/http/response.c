@@ -191,6 +191,7 @@ static void add_headers(struct request *request, const struct response *response
         header(mhd_response, "X-Artemis-Region", engine->config->server.region);
         header(mhd_response, "X-Artemis-Zone", engine->config->server.zone);
         header(mhd_response, "X-Artemis-Run", engine->epoch);
+        header(mhd_response, "X-Artemis-Loaded", engine->has_loaded ? "true" : "false");
         if (config_listener_address(engine->config, CONFIG_LISTENER_PEER)[0])
             header(mhd_response, "X-Artemis-Url", engine->url); /* peers use another one */
     }

@@ -277,6 +277,7 @@ static void serve(struct sim *sim, struct transfer *transfer, struct sim_node *n
             .is_remote = node->region != sim->nodes[transfer->from].region,
             .is_ready = replicator_is_ready(node->replicator),
             .is_comparing = !node->is_ready && node->ready_ms >= node->started_ms,
+            .started_empty = !transfer->is_legacy && !node->has_loaded,
             .epoch = (uint64_t)node->id << 32 | node->life,
             .clock_ms = registry_clock_ms(node->registry, now),
             .members_clock_ms = registry_members_clock_ms(node->registry, now),

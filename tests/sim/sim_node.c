@@ -225,6 +225,7 @@ static void create_replicator(struct sim *sim, struct sim_node *node)
         .snapshot_timeout_ms = 12 * TIMEOUT_MS,
         .bootstrap_grace_ms = sim->grace_ms,
         .bootstrap_refill_ms = sim->grace_ms ? BOOTSTRAP_REFILL_MS : 0,
+        .starts_empty = !node->has_loaded,
         .seed = sim_random(sim, UINT32_MAX) + 1,
     };
     if (store_has_data(node))

@@ -37,6 +37,7 @@ static void health_is_exactly_ok(void **state)
     check_field(response, "X-Artemis-Node", "n-1");
     check_field(response, "X-Artemis-Cluster", "artemis");
     check_field(response, "X-Artemis-State", "ready");
+    check_field(response, "X-Artemis-Loaded", "false");
 }
 
 static void ready_says_ready(void **state)

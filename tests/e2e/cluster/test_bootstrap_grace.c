@@ -95,6 +95,40 @@ static void clients_register_again_when_every_peer_starts_without_data(void **st
     cluster_stop(&cluster);
 }
 
+/* The lease of the instance is known there. */
+static bool renews(void *context)
+{
+    struct http_response *response =
+        http_post(context, HEARTBEAT, "{'instances':[" KEY "]}", "web", "i1");
+    const char *code =
+        response->status == 200 ? check_text(response, "response_status.error_code") : "";
+    return strcmp(code, "success") == 0;
+}
+
+/* Three nodes in a chain: the registration at the first one gets to the last one, which has no link
+ * to it, before any of them is ready. Otherwise it would end at the first one, although its client
+ * renews it at the last one. */
+static void instance_is_known_at_a_node_without_a_link_before_any_is_ready(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"cluster.bootstrap_grace_secs=3600",
+                                           "lease.ttl_secs=600", "replication.anti_entropy_secs=1",
+                                           NULL};
+    char middle[64];
+    cluster_plan(&cluster, 3, settings);
+    snprintf(middle, sizeof(middle), "cluster.peers=127.0.0.1:%u", cluster.ports[1]);
+    cluster_start_node(&cluster, 0, middle);
+    cluster_start_node(&cluster, 1, NULL);
+    cluster_start_node(&cluster, 2, middle);
+    cluster_wait_health(&cluster, 2, cluster.ports[1], "up");
+    call_register(cluster.http[0], "web", "i1");
+    if (!wait_until(renews, cluster.http[2], wait_deadline_ms()))
+        fail_msg("nodes that start without data do not compare themselves");
+    for (int node = 0; node < 3; node++)
+        check_http(http_get(cluster.http[node], "/ready"), 503);
+    cluster_stop(&cluster);
+}
+
 static void single_node_is_ready_at_once_and_logs_that_it_has_no_data(void **state)
 {
     (void)state;
@@ -114,6 +148,7 @@ int main(void)
         cmocka_unit_test(node_without_data_takes_registrations_and_serves_no_discovery),
         cmocka_unit_test(node_without_data_is_ready_at_the_end_of_the_grace),
         cmocka_unit_test(clients_register_again_when_every_peer_starts_without_data),
+        cmocka_unit_test(instance_is_known_at_a_node_without_a_link_before_any_is_ready),
         cmocka_unit_test(single_node_is_ready_at_once_and_logs_that_it_has_no_data),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -5,7 +5,7 @@
  */
 #include "tests/unit/artemis-server/replication/bootstrap_fixture.h"
 
-enum { GRACE_MS = 30000, REFILL_MS = 8000 };
+enum { GRACE_MS = 30000, REFILL_MS = 8000, SHORT_COMPARE_MS = 3000 };
 
 static int set_up_grace(void **state)
 {
@@ -44,6 +44,118 @@ static void clients_get_time_to_register_once_every_peer_is_starting(void **stat
     assert_true(due_in_ms() == 1);
     pass_ms(1);
     assert_true(is_ready());
+}
+
+/* --- comparisons meanwhile -------------------------------------------------------------------- */
+
+static const struct health_response starting_empty = {.started_empty = true};
+
+static int set_up_empty(void **state)
+{
+    (void)state;
+    struct replicator_options options = rig_options();
+    options.bootstrap_grace_ms = GRACE_MS;
+    options.bootstrap_refill_ms = REFILL_MS;
+    options.starts_empty = true;
+    options.anti_entropy_ms = SHORT_COMPARE_MS;
+    rig_open_as(&options);
+    return 0;
+}
+
+/* Responds to a comparison as a peer that has one instance more: its digests and its key. Returns
+ * the message that fetches it; NULL: there is none. */
+static struct message *compare_with_holder(uint32_t peer, struct word word)
+{
+    struct registry *holder = make_node("holder");
+    put(holder, "s", word.id, rig_now());
+    respond_digests_of(peer, holder);
+    registry_free(holder);
+    struct message *list = expect(peer, MESSAGE_LIST);
+    respond_key(list, word);
+    finish_message(list, SEND_DELIVERED);
+    return sent(peer, MESSAGE_FETCH);
+}
+
+/* Clients register at one of them, and others reach only the other one. */
+static void nodes_without_data_compare_themselves_while_they_wait(void **state)
+{
+    (void)state;
+    register_here("b", "m");
+    join_with(0, starting_empty);
+    struct message *fetch = compare_with_holder(0, (struct word){.id = "a", .stamp = 5});
+    assert_non_null(fetch);
+    respond_record(fetch, (struct word){.id = "a", .stamp = 5});
+    finish_message(fetch, SEND_DELIVERED);
+    assert_true(is_registered(rig.node, "s", "a"));
+    assert_true(contains(expect(0, MESSAGE_REGISTER), "b"));
+    assert_false(is_ready());
+    pass_ms(SHORT_COMPARE_MS / 2);
+    assert_null(sent(0, MESSAGE_DIGEST));
+    pass_ms(SHORT_COMPARE_MS / 2);
+    assert_false(is_ready());
+    expect(0, MESSAGE_DIGEST);
+}
+
+/* If one node took it over from another one in turn, it would never leave. */
+static void ended_lease_of_a_starting_peer_is_left_to_its_lease_check(void **state)
+{
+    (void)state;
+    uint64_t ttl_ms = registry_ttl_ms(rig.node);
+    join_with(0, starting_empty);
+    assert_null(compare_with_holder(0, (struct word){.id = "a", .stamp = 5, .age_ms = ttl_ms}));
+}
+
+static void comparison_with_a_starting_peer_does_not_count_when_it_is_ready(void **state)
+{
+    (void)state;
+    join_with(0, starting_empty);
+    respond_same_digests(0);
+    assert_true(view_of(0).compared_ms == 0);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_false(is_ready());
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+/* The peer may have copied records since it responded. */
+static void comparison_that_was_open_when_the_peer_became_ready_does_not_count(void **state)
+{
+    (void)state;
+    join_with(0, starting_empty);
+    struct message *early = expect(0, MESSAGE_DIGEST);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, ready);
+    finish(0, MESSAGE_SNAPSHOT, SEND_DELIVERED);
+    assert_true(expect(0, MESSAGE_DIGEST) == early);
+    respond_same_digests(0);
+    assert_false(is_ready());
+    respond_same_digests(0);
+    assert_true(is_ready());
+}
+
+/* Peers may have evicted what it has loaded. */
+static void peer_that_may_have_loaded_records_is_not_compared_while_it_starts(void **state)
+{
+    (void)state;
+    join_with(0, starting);
+    assert_null(sent(0, MESSAGE_DIGEST));
+}
+
+static void node_that_has_loaded_records_compares_itself_with_ready_peers_only(void **state)
+{
+    (void)state;
+    join_with(0, starting_empty);
+    assert_null(sent(0, MESSAGE_DIGEST));
+}
+
+static void node_that_is_ready_waits_until_a_starting_peer_has_copied_its_records(void **state)
+{
+    (void)state;
+    assert_true(is_ready());
+    join_with(0, starting_empty);
+    assert_null(sent(0, MESSAGE_DIGEST));
 }
 
 /* --- no list of peers ------------------------------------------------------------------------- */
@@ -287,6 +399,7 @@ static void comparison_after_a_stall_ends_at_its_time_limit(void **state)
 }
 
 #define TEST_GRACE(name) cmocka_unit_test_setup_teardown(name, set_up_grace, tear_down)
+#define TEST_EMPTY(name) cmocka_unit_test_setup_teardown(name, set_up_empty, tear_down)
 #define TEST_LIST(name)  cmocka_unit_test_setup_teardown(name, set_up_without_a_list, tear_down)
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -303,6 +416,13 @@ int main(void)
         TEST_GRACE(starting_peer_that_fails_later_is_waited_for_in_the_first_part_alone),
         TEST_GRACE(peer_that_returns_within_the_grace_is_asked_again),
         TEST_GRACE(clients_get_the_whole_time_again_after_a_stall),
+        TEST_EMPTY(nodes_without_data_compare_themselves_while_they_wait),
+        TEST_EMPTY(ended_lease_of_a_starting_peer_is_left_to_its_lease_check),
+        TEST_EMPTY(comparison_with_a_starting_peer_does_not_count_when_it_is_ready),
+        TEST_EMPTY(comparison_that_was_open_when_the_peer_became_ready_does_not_count),
+        TEST_EMPTY(peer_that_may_have_loaded_records_is_not_compared_while_it_starts),
+        TEST_GRACE(node_that_has_loaded_records_compares_itself_with_ready_peers_only),
+        TEST(node_that_is_ready_waits_until_a_starting_peer_has_copied_its_records),
         TEST(node_is_not_ready_after_a_stall_until_it_is_compared),
         TEST(comparison_that_was_open_in_a_stall_does_not_count),
         TEST(peer_that_was_down_before_a_stall_is_asked_first),

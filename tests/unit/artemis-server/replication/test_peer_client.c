@@ -96,8 +96,9 @@ static struct {
     uint64_t age_ms;      /* of the last record */
     bool is_remote;       /* the peer, for the next messages, */
     bool has_remote_peer; /* and for the last health response */
-    uint32_t buckets;     /* in the next messages */
-    uint32_t peer;        /* its number, for the next messages */
+    bool has_empty_peer;
+    uint32_t buckets; /* in the next messages */
+    uint32_t peer;    /* its number, for the next messages */
     uint64_t sent_bytes, received_bytes;
     uint64_t digests[DIGEST_BUCKETS]; /* of the last response that has them */
 } node;
@@ -118,6 +119,7 @@ static void store_response(void *context, const struct peer_response *response)
     node.result = response->result;
     node.is_clock_ahead = response->is_clock_ahead;
     node.has_remote_peer = response->has_health && response->health.is_remote;
+    node.has_empty_peer = response->has_health && response->health.started_empty;
     if (response->digests)
         memcpy(node.digests, response->digests, sizeof(node.digests));
     node.sent_bytes = response->sent_bytes;
@@ -317,6 +319,20 @@ static void names_of_a_peer_that_are_not_text_are_ignored(void **state)
              0, "OK");
     assert_int_equal(node.result, SEND_DELIVERED);
     assert_string_equal(node.names, "[] [] []");
+}
+
+/* An earlier version does not say it, and may have loaded records. */
+static void peer_has_loaded_no_records_if_it_says_so(void **state)
+{
+    (void)state;
+    exchange(MESSAGE_HEALTH, HEAD "X-Artemis-Loaded: false\r\nContent-Length: 2\r\n\r\n", 0, "OK");
+    assert_true(node.has_empty_peer);
+    node.responses = 0;
+    exchange(MESSAGE_HEALTH, HEAD "X-Artemis-Loaded: true\r\nContent-Length: 2\r\n\r\n", 0, "OK");
+    assert_false(node.has_empty_peer);
+    node.responses = 0;
+    exchange(MESSAGE_HEALTH, HEAD "Content-Length: 2\r\n\r\n", 0, "OK");
+    assert_false(node.has_empty_peer);
 }
 
 /* --- peers of other regions ------------------------------------------------------------------- */
@@ -563,6 +579,7 @@ int main(void)
         TEST(hanging_name_lookup_blocks_neither_the_thread_nor_the_shutdown),
         TEST(names_of_a_peer_are_accepted_if_they_are_text),
         TEST(names_of_a_peer_that_are_not_text_are_ignored),
+        TEST(peer_has_loaded_no_records_if_it_says_so),
         TEST(peer_of_another_region_is_remote),
         TEST(smaller_messages_to_a_remote_peer_are_compressed),
         TEST(nothing_is_compressed_for_a_remote_peer_without_gzip),
