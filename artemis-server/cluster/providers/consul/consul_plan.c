@@ -80,10 +80,7 @@ uint64_t consul_plan_due_ms(const struct consul_plan *plan)
         due_ms = lower(due_ms, plan->reading.due_ms);
     if (plan->own_until_ms && !plan->is_missing)
         due_ms = lower(due_ms, plan->own_until_ms);
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->nodes[i].keep_until_ms)
-            due_ms = lower(due_ms, plan->nodes[i].keep_until_ms);
-    return due_ms;
+    return lower(due_ms, found_nodes_due_ms(plan->nodes, plan->count));
 }
 
 uint64_t consul_plan_timeout_ms(const struct consul_plan *plan, enum consul_step step)
@@ -262,7 +259,7 @@ static const char *read_list(struct consul_plan *plan, struct slice body, bool i
                "service:read";
     }
     for (size_t i = plan->count; i-- > 0;) {
-        struct consul_node *node = &plan->nodes[i];
+        struct found_node *node = &plan->nodes[i];
         if (!node->is_seen && !is_reread && !node->keep_until_ms)
             remove_node(plan, i);
         else if (!node->is_seen && !node->keep_until_ms)
@@ -396,22 +393,16 @@ void consul_plan_on_failure(struct consul_plan *plan, enum consul_step step, lon
 void consul_plan_expire(struct consul_plan *plan, uint64_t now_ms)
 {
     plan->is_missing = plan->own_until_ms && now_ms >= plan->own_until_ms;
-    for (size_t i = plan->count; i-- > 0;)
-        if (plan->nodes[i].keep_until_ms && now_ms >= plan->nodes[i].keep_until_ms)
-            remove_node(plan, i);
+    size_t expired;
+    while ((expired = found_nodes_expired(plan->nodes, plan->count, now_ms)) < plan->count)
+        remove_node(plan, expired);
 }
 
 bool consul_plan_take_list(struct consul_plan *plan, struct member_list *out, const char **reason)
 {
-    const struct config *config = plan->config;
-    enum error error = ERR_NONE;
     if (!plan->changed || !plan->has_list)
         return false;
-    out->count = 0;
-    for (size_t i = 0; i < plan->count && !error; i++)
-        error =
-            member_address_add(out, config, plan->nodes[i].url, config->cluster.tls.member_name);
-    assert(!error); /* the addresses are valid, and not too many */
+    found_nodes_write(plan->nodes, plan->count, plan->config, out);
     *reason = plan->changed;
     plan->changed = NULL;
     return true;

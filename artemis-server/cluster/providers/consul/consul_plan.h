@@ -20,6 +20,7 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-server/cluster/providers/consul/consul_response.h"
+#include "artemis-server/cluster/providers/found_nodes.h"
 #include "artemis-server/cluster/topology.h"
 
 enum {
@@ -45,12 +46,6 @@ struct consul_task {
     unsigned failures; /* in a row */
 };
 
-struct consul_node {
-    char url[MEMBER_URL_BYTES];
-    bool is_seen;           /* in the last list */
-    uint64_t keep_until_ms; /* it is missing; 0: it is there */
-};
-
 struct consul_plan {
     const struct config *config; /* borrowed */
     const char *peer_url;        /* borrowed */
@@ -65,10 +60,10 @@ struct consul_plan {
     unsigned failures;                  /* of both tasks since the start */
     char problem[CONSUL_PROBLEM_BYTES]; /* of the last failure */
     size_t count;
-    struct consul_node nodes[MEMBERS_MAX]; /* the others */
-    size_t left_out;                       /* beyond MEMBERS_MAX in the last list */
-    char invalid[CONSUL_WARNING_BYTES];    /* an instance without a valid address; "": none */
-    bool has_list;                         /* a list has been read */
+    struct found_node nodes[MEMBERS_MAX]; /* the others */
+    size_t left_out;                      /* beyond MEMBERS_MAX in the last list */
+    char invalid[CONSUL_WARNING_BYTES];   /* an instance without a valid address; "": none */
+    bool has_list;                        /* a list has been read */
     bool is_empty;            /* the last response has no instance, not even this node */
     bool has_own, has_double; /* this node, and another with its id, are in the last list */
     uint64_t own_until_ms;    /* when its absence becomes a warning; 0: it is there */

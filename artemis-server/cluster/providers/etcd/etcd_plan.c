@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis-server/cluster/providers/etcd/etcd_plan.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,10 +80,7 @@ uint64_t etcd_plan_due_ms(const struct etcd_plan *plan)
     uint64_t due_ms = step_due_ms(plan);
     if (plan->is_watching && !plan->is_watched)
         due_ms = lower(due_ms, plan->watch_until_ms);
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->nodes[i].keep_until_ms)
-            due_ms = lower(due_ms, plan->nodes[i].keep_until_ms);
-    return due_ms;
+    return lower(due_ms, found_nodes_due_ms(plan->nodes, plan->count));
 }
 
 uint64_t etcd_plan_timeout_ms(const struct etcd_plan *plan)
@@ -246,7 +242,7 @@ static void remove_node(struct etcd_plan *plan, size_t number)
 static void set_node(struct etcd_plan *plan, const char *id, const char *url)
 {
     size_t number = find(plan, id);
-    struct etcd_node *node = &plan->nodes[number];
+    struct found_node *node = &plan->nodes[number];
     if (number == MEMBERS_MAX) {
         plan->left_out++;
         return;
@@ -556,22 +552,16 @@ void etcd_plan_expire(struct etcd_plan *plan, uint64_t now_ms)
 {
     if (plan->is_watching && !plan->is_watched && now_ms >= plan->watch_until_ms)
         fail(plan, "etcd does not confirm the watch", now_ms);
-    for (size_t i = plan->count; i-- > 0;)
-        if (plan->nodes[i].keep_until_ms && now_ms >= plan->nodes[i].keep_until_ms)
-            remove_node(plan, i);
+    size_t expired;
+    while ((expired = found_nodes_expired(plan->nodes, plan->count, now_ms)) < plan->count)
+        remove_node(plan, expired);
 }
 
 bool etcd_plan_take_list(struct etcd_plan *plan, struct member_list *out, const char **reason)
 {
-    const struct config *config = plan->config;
-    enum error error = ERR_NONE;
     if (!plan->changed || !plan->has_list)
         return false;
-    out->count = 0;
-    for (size_t i = 0; i < plan->count && !error; i++)
-        error =
-            member_address_add(out, config, plan->nodes[i].url, config->cluster.tls.member_name);
-    assert(!error); /* the addresses are valid, and not too many */
+    found_nodes_write(plan->nodes, plan->count, plan->config, out);
     *reason = plan->changed;
     plan->changed = NULL;
     return true;

@@ -22,6 +22,7 @@
 
 #include "artemis-core/config/config.h"
 #include "artemis-server/cluster/providers/etcd/etcd_response.h"
+#include "artemis-server/cluster/providers/found_nodes.h"
 #include "artemis-server/cluster/topology.h"
 
 enum { ETCD_PROBLEM_BYTES = 512, ETCD_WARNING_BYTES = 256, ETCD_PREFIX_BYTES = 264 };
@@ -36,13 +37,6 @@ enum etcd_step {
     ETCD_VOTERS,
     ETCD_REVOKE, /* of a lease, with the key; only at the end, while etcd_plan_has_lease */
     ETCD_NO_STEP,
-};
-
-struct etcd_node {
-    char id[CONFIG_TEXT_BYTES];
-    char url[MEMBER_URL_BYTES];
-    bool is_seen;           /* at the last reading */
-    uint64_t keep_until_ms; /* its key is missing; 0: it is there, or etcd fails */
 };
 
 /* Pauses before something is repeated; they get longer. */
@@ -80,10 +74,10 @@ struct etcd_plan {
     uint64_t retry_ms;                /* no step begins before */
     char problem[ETCD_PROBLEM_BYTES]; /* of the last failure; "": all steps have succeeded since */
     size_t count;
-    struct etcd_node nodes[MEMBERS_MAX]; /* the others */
-    size_t left_out;                     /* beyond MEMBERS_MAX at the last reading */
-    char invalid[CONFIG_TEXT_BYTES];     /* a node whose key has no valid address; "": none */
-    bool has_list;                       /* the keys have been read once */
+    struct found_node nodes[MEMBERS_MAX]; /* the others */
+    size_t left_out;                      /* beyond MEMBERS_MAX at the last reading */
+    char invalid[CONFIG_TEXT_BYTES];      /* a node whose key has no valid address; "": none */
+    bool has_list;                        /* the keys have been read once */
     const char *changed; /* what has changed the list since etcd_plan_take_list; NULL: nothing */
 };
 
