@@ -184,6 +184,19 @@ bool text_is_utf8(struct slice value)
     return text_utf8_size(value) == value.size;
 }
 
+void text_drop_partial(char *text)
+{
+    size_t size = strlen(text);
+    size_t continued = 0; /* bytes at the end that continue a sequence */
+    while (continued < size && continued < 3 && (text[size - continued - 1] & 0xC0) == 0x80)
+        continued++;
+    if (continued == size)
+        return;
+    char *first = text + size - continued - 1;
+    if (sequence_size((unsigned char *)first, continued + 1) == 0)
+        *first = '\0';
+}
+
 size_t text_unsafe_size(struct slice value)
 {
     static const struct {

@@ -56,6 +56,8 @@ const char *text_string(struct text *text);
 bool text_is_utf8(struct slice value); /* by RFC 3629 */
 /* The number of bytes at the start of `value` that are valid UTF-8: all, if it is valid. */
 size_t text_utf8_size(struct slice value);
+/* Removes a UTF-8 sequence at the end of a terminated text that was cut off within it. */
+void text_drop_partial(char *text);
 
 /* The bytes of the character at the start of `value` if it would end a line, control a terminal or
  * change the direction of writing: C0, DEL, C1, U+061C, U+200E to F, U+2028 to E, U+2066 to 9.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "artemis-core/base/text.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/log.h"
 
@@ -94,9 +95,11 @@ static void note_failure(struct membership *membership, struct provider_status *
     if (!status->problem[0]) {
         status->failing_since_wall_ms = clock_now().wall_ms;
         snprintf(reason, sizeof(reason), "%s: %s", status->name, problem);
+        text_drop_partial(reason);
         cluster_publish_state(membership->cluster, CLUSTER_PROVIDER_FAILED, reason);
     }
     snprintf(status->problem, sizeof(status->problem), "%s", problem);
+    text_drop_partial(status->problem);
 }
 
 static void on_failure(struct provider *provider, const char *problem)
@@ -118,6 +121,7 @@ static void on_warning(struct provider *provider, const char *text)
     pthread_mutex_lock(&membership->lock);
     struct provider_status *status = &part_of(membership, provider)->status;
     snprintf(status->warning, sizeof(status->warning), "%s", text);
+    text_drop_partial(status->warning);
     pthread_mutex_unlock(&membership->lock);
     if (text[0])
         log_event(LOG_LEVEL_WARN, "membership provider warns",

@@ -38,12 +38,13 @@ struct nodes {
     /* Of the thread alone: */
     struct instance *own;
     struct instance_key own_key;
-    bool is_unregistered;         /* for good */
-    uint64_t renew_ms, read_ms;   /* when it is due */
-    uint64_t revision;            /* of the service when it was read */
-    size_t left_out;              /* registered nodes beyond MEMBERS_MAX */
-    struct member_list members;   /* the last published */
-    struct registry_members last; /* the last records that have other nodes */
+    bool is_unregistered;          /* for good */
+    uint64_t renew_ms, read_ms;    /* when it is due */
+    uint64_t revision;             /* of the service when it was read */
+    size_t left_out;               /* registered nodes beyond MEMBERS_MAX */
+    struct member_list read_seeds; /* of the last reading */
+    struct member_list members;    /* the last published */
+    struct registry_members last;  /* the last records that have other nodes */
     struct peer_status peers[MEMBERS_MAX];
     const char *seed_ids[MEMBERS_MAX]; /* in `peers` */
 };
@@ -103,8 +104,11 @@ static size_t read_seed_ids(struct nodes *nodes, const struct member_list *seeds
     return count;
 }
 
-static const char *reason_of(const struct member_list *members, const struct member_list *before)
+static const char *reason_of(const struct member_list *members, const struct member_list *before,
+                             bool has_other_seeds)
 {
+    if (has_other_seeds)
+        return "cluster.seeds has changed";
     for (size_t i = 0; i < members->count; i++)
         if (!member_list_has(before, members->items[i].url))
             return "a node has registered";
@@ -160,6 +164,8 @@ static void read_members(struct nodes *nodes, uint64_t now_ms)
         return;
     }
     nodes->revision = records.revision;
+    bool has_other_seeds = !member_list_equal(&seeds, &nodes->read_seeds);
+    nodes->read_seeds = seeds;
     const struct member_list before = members_of_before(nodes, &records);
     const struct member_sources sources = {
         .config = nodes->provider->config,
@@ -173,7 +179,7 @@ static void read_members(struct nodes *nodes, uint64_t now_ms)
     keep_records(nodes, &records);
     if (member_list_equal(&members, &nodes->members))
         return;
-    const char *reason = reason_of(&members, &nodes->members);
+    const char *reason = reason_of(&members, &nodes->members, has_other_seeds);
     nodes->members = members;
     provider_publish(nodes->provider, &members, reason);
 }
@@ -282,7 +288,7 @@ static enum error start(struct provider *provider, const char **reason)
     if (!error)
         error = instance_key_unpack(instance_packed_key(nodes->own), &nodes->own_key);
     if (!error) {
-        nodes->members = nodes->seeds;
+        nodes->members = nodes->read_seeds = nodes->seeds;
         provider_publish(provider, &nodes->members, "the seeds");
         error = pthread_create(&nodes->thread, NULL, run, nodes) == 0 ? ERR_NONE : ERR_SYSTEM;
     }

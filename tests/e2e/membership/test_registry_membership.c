@@ -141,6 +141,29 @@ static void all_nodes_are_replaced_one_after_the_other(void **state)
     member_node_wait_peers(&nodes[5], "node4");
 }
 
+/* Writes a file with this node as the only seed, and starts node 1 with it. */
+static void write_seed(char text[128], int seed)
+{
+    snprintf(text, 128, "[cluster]\nseeds = [\"127.0.0.%d:%u\"]\n", seed + 1, peer_port);
+}
+
+static void changed_seeds_are_the_reason_of_an_event(void **state)
+{
+    (void)state;
+    char text[128];
+    temp_folder_make(&folder);
+    write_seed(text, 1);
+    const char *file = temp_folder_write(&folder, "artemis.toml", text);
+    member_node_start_with(nodes, 1, peer_port, file,
+                           (const char *const[]){"cluster.provider=registry", NULL});
+    start_node(2, 2, NULL);
+    write_seed(text, 2);
+    member_node_reload(&nodes[1], &folder, "artemis.toml", text);
+    member_node_wait_mesh(nodes);
+    assert_non_null(strstr(http_get(nodes[1].http, "/api/cluster/events")->body,
+                           "registry: cluster.seeds has changed"));
+}
+
 static void clients_cannot_change_the_nodes(void **state)
 {
     (void)state;
@@ -191,6 +214,7 @@ int main(void)
         TEST(last_node_removes_those_that_leave_together),
         TEST(silent_node_is_evicted_and_returns),
         TEST(all_nodes_are_replaced_one_after_the_other),
+        TEST(changed_seeds_are_the_reason_of_an_event),
         TEST(clients_cannot_change_the_nodes),
         TEST(name_of_members_is_verified),
     };

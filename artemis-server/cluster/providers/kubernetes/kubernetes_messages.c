@@ -234,6 +234,7 @@ static void read_status(json_t *value, struct kubernetes_status *out)
     const char *message = json_string_value(json_object_get(value, "message"));
     out->code = json_integer_value(json_object_get(value, "code"));
     snprintf(out->message, sizeof(out->message), "%s", message ? message : "");
+    text_drop_partial(out->message);
 }
 
 static bool read_event(const struct kubernetes_source *source, json_t *root,

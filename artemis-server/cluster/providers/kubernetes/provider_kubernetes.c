@@ -127,6 +127,7 @@ static void describe(const struct kubernetes *kubernetes, enum kubernetes_kind k
     if (response->status != 401 && response->status != 403)
         snprintf(out, REPORT_BYTES, "%s of %s: %.250s%s%s", verb, kinds[kind].resource,
                  response->problem, status.message[0] ? ": " : "", status.message);
+    text_drop_partial(out);
 }
 
 static void note_failure(struct kubernetes *kubernetes, uint64_t now_ms)

@@ -197,6 +197,36 @@ static void failed_allocation_is_kept_until_clear(void **state)
 
 /* --- UTF-8 ------------------------------------------------------------------------------------ */
 
+static void sequence_that_is_cut_off_is_removed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *left;
+    } rows[] = {
+        {"", ""},
+        {"abc", "abc"},
+        {"a\xc3\xa9", "a\xc3\xa9"},
+        {"a\xc3", "a"},
+        {"a\xe2\x82", "a"},
+        {"a\xe2", "a"},
+        {"a\xe2\x82\xac", "a\xe2\x82\xac"},
+        {"a\xf0\x9f\x98", "a"},
+        {"a\xf0\x9f\x98\x80", "a\xf0\x9f\x98\x80"},
+        {"\xe2\x82", ""},
+        {"\xff"
+         "b",
+         "\xff"
+         "b"},
+        {"\x80", "\x80"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%s", rows[i].text);
+        text_drop_partial(text);
+        assert_string_equal(text, rows[i].left);
+    }
+}
+
 static void utf8_is_recognized(void **state)
 {
     (void)state;
@@ -375,6 +405,7 @@ int main(void)
         cmocka_unit_test(reserve_of_a_huge_size_fails),
         cmocka_unit_test(failed_allocation_is_kept_until_clear),
         cmocka_unit_test(utf8_is_recognized),
+        cmocka_unit_test(sequence_that_is_cut_off_is_removed),
         cmocka_unit_test(quote_shows_the_value),
         cmocka_unit_test(unsafe_characters_are_found_and_quoted),
         cmocka_unit_test(other_characters_are_safe),

@@ -279,6 +279,28 @@ static void failing_provider_keeps_its_last_list(void **state)
     assert_int_equal(status[0].failures, 3);
 }
 
+static void long_problem_and_warning_are_not_cut_within_a_character(void **state)
+{
+    (void)state;
+    assert_int_equal(start_two(), ERR_NONE);
+    for (int shift = 0; shift < 3; shift++) {
+        char text[800];
+        snprintf(text, sizeof text, "%.*s", shift, "xx");
+        for (int i = 0; i < 200; i++)
+            strcat(text, "\xe2\x82\xac");
+        provider_recover(first);
+        events.text[0] = '\0';
+        provider_fail(first, text);
+        provider_warn(first, text);
+        membership_status(&membership, status);
+        assert_in_range(strlen(status[0].problem), PROVIDER_PROBLEM_BYTES - 3,
+                        PROVIDER_PROBLEM_BYTES);
+        assert_true(text_is_utf8(slice_of(status[0].problem)));
+        assert_true(text_is_utf8(slice_of(status[0].warning)));
+        assert_true(text_is_utf8(slice_of(events.text)));
+    }
+}
+
 static void members_beyond_the_limit_are_left_out(void **state)
 {
     (void)state;
@@ -318,6 +340,7 @@ int main(void)
         TEST(empty_list_is_no_topology_before_all_are_published),
         TEST(static_without_peers_waits_for_the_list_of_another),
         TEST(failing_provider_keeps_its_last_list),
+        TEST(long_problem_and_warning_are_not_cut_within_a_character),
         TEST(members_beyond_the_limit_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

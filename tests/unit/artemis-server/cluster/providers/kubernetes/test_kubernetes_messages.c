@@ -316,6 +316,22 @@ static void status_is_read_from_anything(void **state)
     assert_int_equal(status.code, 0);
 }
 
+static void long_message_is_not_cut_within_a_character(void **state)
+{
+    (void)state;
+    for (int shift = 0; shift < 4; shift++) {
+        struct kubernetes_status status;
+        char body[1200];
+        snprintf(body, sizeof body, "{\"message\":\"%.*s", shift, "aaa");
+        for (int i = 0; i < 200; i++)
+            strcat(body, "\xe2\x82\xac");
+        strcat(body, "\"}");
+        kubernetes_read_status(slice_of(body), &status);
+        assert_in_range(strlen(status.message), KUBERNETES_TEXT_BYTES - 3, KUBERNETES_TEXT_BYTES);
+        assert_true(text_is_utf8(slice_of(status.message)));
+    }
+}
+
 static void list_without_memory_is_refused(void **state)
 {
     (void)state;
@@ -355,6 +371,7 @@ int main(void)
         TEST(events_are_read),
         TEST(malformed_events_are_refused),
         TEST(status_is_read_from_anything),
+        TEST(long_message_is_not_cut_within_a_character),
         TEST(list_without_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
