@@ -39,7 +39,7 @@ static const struct args_command command = {
              "HEARD     time since its last response\n"
              "COMPARED  time of the last digest comparison, and its result\n"
              "Exit code 0: this node and all its peers are up and ready, or it has no peers,\n"
-             "and cluster.expected_nodes are up; otherwise 1.\n"
+             "no membership provider fails, and cluster.expected_nodes are up; otherwise 1.\n"
              "--graph: calls all nodes at the same time, with the same token, certificates and\n"
              "time limit, and draws them by region and zone, with the lag or the state of the\n"
              "link from each node to each other as the former reports it. With more than 8\n"

@@ -181,13 +181,32 @@ static bool is_blocked(const json_t *root)
     return json_is_true(call_response_field(self, "blocked"));
 }
 
+static const json_t *providers_of(const json_t *root)
+{
+    return call_response_field(call_response_field(root, "membership"), "providers");
+}
+
+static bool is_failing(const json_t *provider)
+{
+    return strcmp(call_response_text(provider, "state"), "failing") == 0;
+}
+
+static bool has_failing_provider(const json_t *root)
+{
+    const json_t *providers = providers_of(root);
+    for (size_t i = 0; i < json_array_size(providers); i++)
+        if (is_failing(json_array_get(providers, i)))
+            return true;
+    return false;
+}
+
 bool view_cluster_is_healthy(const json_t *root)
 {
     const char *state = own_state(root);
     bool known = json_array_size(call_response_field(root, "nodes_status")) > 0;
     bool ready = *state == '\0' || strcmp(state, "ready") == 0;
     return known && ready && !is_blocked(root) && !is_under_replicated(root) &&
-           count_unhealthy(call_response_field(root, "peers")) == 0;
+           !has_failing_provider(root) && count_unhealthy(call_response_field(root, "peers")) == 0;
 }
 
 static void print_self(const json_t *root, FILE *out)
@@ -295,12 +314,11 @@ static void print_failing_provider(const json_t *provider, FILE *out)
 static void print_provider(const json_t *provider, FILE *out)
 {
     const char *warning = call_response_text(provider, "warning");
-    bool is_failing = strcmp(call_response_text(provider, "state"), "failing") == 0;
-    if (!is_failing && !warning[0])
+    if (!is_failing(provider) && !warning[0])
         return;
     fputs("membership provider ", out);
     terminal_text_print(out, call_response_text(provider, "name"), 0);
-    if (is_failing)
+    if (is_failing(provider))
         print_failing_provider(provider, out);
     else
         fputs(" warns: ", out), terminal_text_print(out, warning, 0);
@@ -310,14 +328,44 @@ static void print_provider(const json_t *provider, FILE *out)
 /* The membership providers that fail or warn. */
 static void print_providers(const json_t *root, FILE *out)
 {
-    const json_t *providers =
-        call_response_field(call_response_field(root, "membership"), "providers");
+    const json_t *providers = providers_of(root);
     for (size_t i = 0; i < json_array_size(providers); i++)
         print_provider(json_array_get(providers, i), out);
 }
 
+/* The setting from which a provider gets its list. NULL: it is not known here. */
+static const char *setting_of(const char *provider)
+{
+    static const struct {
+        const char *provider, *setting;
+    } settings[] = {
+        {"static", "cluster.peers"},   {"dns", "cluster.dns.names"},
+        {"registry", "cluster.seeds"}, {"etcd", "cluster.etcd"},
+        {"consul", "cluster.consul"},  {"kubernetes", "cluster.kubernetes.service"},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (strcmp(provider, settings[i].provider) == 0)
+            return settings[i].setting;
+    return NULL;
+}
+
+/* Where peers come from: the settings of the providers in use. */
+static void print_no_peers(const json_t *root, FILE *out)
+{
+    const json_t *providers = providers_of(root);
+    fputs("this node has no peers (cluster.enabled", out);
+    for (size_t i = 0; i < json_array_size(providers); i++) {
+        const char *setting = setting_of(call_response_text(json_array_get(providers, i), "name"));
+        if (setting)
+            fprintf(out, ", %s", setting);
+    }
+    fputs(")\n", out);
+}
+
 void view_cluster_notes(const json_t *root, FILE *out)
 {
+    if (count_others(call_response_field(root, "peers")) == 0)
+        print_no_peers(root, out);
     print_size(root, out);
     print_blocked(root, out);
     print_providers(root, out);
@@ -329,7 +377,6 @@ void view_cluster(const json_t *root, FILE *out, size_t columns_max)
     print_self(root, out);
     fputc('\n', out);
     if (count_others(peers) == 0) {
-        fputs("this node has no peers (cluster.enabled, cluster.peers)\n", out);
         view_cluster_notes(root, out);
         return;
     }

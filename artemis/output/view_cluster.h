@@ -20,8 +20,8 @@
 /* Prints this node, one line for each peer with its last error below, and a summary. */
 void view_cluster(const json_t *root, FILE *out, size_t columns_max);
 
-/* Prints what is not well, of the lines below the peers: too few nodes, blocked nodes, membership
- * providers that fail or warn. */
+/* Prints what is not well, of the lines below the peers: no peer at all, with the settings that
+ * name them, too few nodes, blocked nodes, membership providers that fail or warn. */
 void view_cluster_notes(const json_t *root, FILE *out);
 
 /* Prints what has been ordered, of the response of /api/cluster/block or unblock. */
@@ -31,8 +31,8 @@ void view_cluster_order(const json_t *root, bool blocks, FILE *out);
  * called. An older node does not say. */
 void view_cluster_unknown(const json_t *root, FILE *out);
 
-/* True if this node is ready and not blocked, every peer is up and ready, and the cluster is not
- * under-replicated. A peer that is this node itself is ignored. */
+/* True if this node is ready and not blocked, every peer is up and ready, no membership provider
+ * fails, and the cluster is not under-replicated. A peer that is this node itself is ignored. */
 bool view_cluster_is_healthy(const json_t *root);
 
 /* "3 ms", "4 s", "5 min", "6 h", "7 d": the largest unit alone. Returns `text`. */

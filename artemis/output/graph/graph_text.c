@@ -381,8 +381,6 @@ enum error graph_text(const struct cluster_graph *graph, FILE *out, size_t colum
     if (graph->node_count > 1) {
         print_links(&layout, &summary, shown);
         print_summary(&layout, &summary);
-    } else {
-        fputs("the node has no peers (cluster.enabled, cluster.peers)\n", out);
     }
     if (graph->omitted > 0)
         fprintf(out, "the drawing has the first %d nodes; others were left out\n", GRAPH_NODES_MAX);

@@ -106,11 +106,36 @@ static void peer_that_is_up_but_not_ready_is_shown_as_not_ready(void **state)
 static void node_without_peers_is_reported(void **state)
 {
     (void)state;
-    static const char sentence[] =
-        SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n";
+    static const char sentence[] = SELF_SHOWN "this node has no peers (cluster.enabled)\n";
     check_view("{" SELF ",'peers':[]}", 0, sentence);
     check_view("{" SELF ",'peers':[{'health':'self'}]}", 0, sentence);
-    check_view("{}", 0, "\nthis node has no peers (cluster.enabled, cluster.peers)\n");
+    check_view("{}", 0, "\nthis node has no peers (cluster.enabled)\n");
+}
+
+static void node_without_peers_names_the_settings_of_its_providers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *provider, *settings;
+    } rows[] = {
+        {"static", ", cluster.peers"},
+        {"dns", ", cluster.dns.names"},
+        {"registry", ", cluster.seeds"},
+        {"etcd", ", cluster.etcd"},
+        {"consul", ", cluster.consul"},
+        {"kubernetes", ", cluster.kubernetes.service"},
+        {"static'},{'name':'dns", ", cluster.peers, cluster.dns.names"},
+        {"other", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char json[512];
+        char shown[512];
+        snprintf(json, sizeof json, "{" SELF ",'membership':{'providers':[{'name':'%s'}]}}",
+                 rows[i].provider);
+        snprintf(shown, sizeof shown, SELF_SHOWN "this node has no peers (cluster.enabled%s)\n",
+                 rows[i].settings);
+        check_view(json, 0, shown);
+    }
 }
 
 static void provider_that_fails_is_shown(void **state)
@@ -120,7 +145,8 @@ static void provider_that_fails_is_shown(void **state)
                "'state':'up','members':1},{'name':'dns','state':'failing','members':2,'problem':"
                "'n.example:1: timeout\\u001b','failing_since':'2026-11-21T07:23:02.262Z'}]}}",
                0,
-               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers, "
+                          "cluster.dns.names)\n"
                           "membership provider dns fails since 2026-11-21T07:23:02.262Z; its last "
                           "list, of 2, stays: n.example:1: timeout\\x1b\n");
 }
@@ -163,7 +189,7 @@ static void provider_that_warns_is_shown(void **state)
     check_view("{" SELF ",'peers':[],'membership':{'members':0,'providers':[{'name':'etcd',"
                "'state':'up','members':0,'warning':'an even\\u001b number'}]}}",
                0,
-               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.etcd)\n"
                           "membership provider etcd warns: an even\\x1b number\n");
 }
 
@@ -173,7 +199,7 @@ static void cluster_with_too_few_nodes_is_not_healthy(void **state)
     static const char json[] = "{" SELF ",'peers':[],'nodes_up':1,'expected_nodes':3,"
                                "'under_replicated':true}";
     check_view(json, 0,
-               SELF_SHOWN "this node has no peers (cluster.enabled, cluster.peers)\n"
+               SELF_SHOWN "this node has no peers (cluster.enabled)\n"
                           "under-replicated: 1 of 3 nodes are up and ready "
                           "(cluster.expected_nodes)\n");
     json_t *root = quoted_json(json);
@@ -224,6 +250,8 @@ static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
         {"{" SELF ",'peers':[{'health':'stranger'}]}", false},
         {"{" SELF ",'peers':[{'health':'twin'}]}", false},
         {"{'nodes_status':[{'state':'starting'}],'peers':[]}", false},
+        {"{" SELF ",'membership':{'providers':[{'state':'up'},{'state':'starting'}]}}", true},
+        {"{" SELF ",'membership':{'providers':[{'state':'up'},{'state':'failing'}]}}", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *root = quoted_json(rows[i].json);
@@ -260,6 +288,7 @@ int main(void)
         cmocka_unit_test(provider_that_warns_is_shown),
         cmocka_unit_test(order_for_an_unknown_node_is_noted),
         cmocka_unit_test(node_without_peers_is_reported),
+        cmocka_unit_test(node_without_peers_names_the_settings_of_its_providers),
         cmocka_unit_test(cluster_is_healthy_when_all_are_up_and_ready),
         cmocka_unit_test(span_is_printed_in_its_largest_unit),
     };

@@ -44,8 +44,7 @@ static void one_node_is_drawn_without_links(void **state)
                     "eu\n"
                     "└─ eu-a\n"
                     "   └─ n1  10.0.0.1:8080  ready\n"
-                    "\n"
-                    "the node has no peers (cluster.enabled, cluster.peers)\n");
+                    "\n");
 }
 
 static void three_nodes_are_drawn_with_each_link_in_both_directions(void **state)
