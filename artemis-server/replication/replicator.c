@@ -150,6 +150,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
     peer->health = health;
     if (health == PEER_UP) {
         peer->failures = 0;
+        peer->has_failed = false;
         peer->retry_ms = 0;
         peer->comparison.next_ms = now.mono_ms;
         bootstrap_on_peer_up(replicator, peer, now);
@@ -171,7 +172,7 @@ static void set_health(struct replicator *replicator, struct peer *peer, enum pe
 
 static void schedule_health(struct replicator *replicator, struct peer *peer, struct moment now)
 {
-    if (peer->health == PEER_UP && peer->failures) {
+    if (peer->health == PEER_UP && now.mono_ms < peer->retry_ms) {
         peer->health_due_ms = peer->retry_ms; /* check health as soon as the backoff ends */
         return;
     }
@@ -183,11 +184,31 @@ static void schedule_health(struct replicator *replicator, struct peer *peer, st
     peer->health_due_ms = now.mono_ms + interval_ms;
 }
 
+/* A peer may respond to /health and fail at everything else: an overload, a proxy. */
+static void count_fall(struct peer *peer, const struct message *message, struct moment now)
+{
+    if (message->kind == MESSAGE_HEALTH || peer->health != PEER_UP)
+        return;
+    peer->falls++;
+    peer->failing_ms = now.mono_ms;
+}
+
+/* Whether a peer that responds to /health alone stays down for now. */
+static bool is_held_down(const struct peer *peer, struct moment now)
+{
+    uint32_t doublings = peer->falls > 1 ? peer->falls - 2 : 0;
+    uint64_t pause_ms = FAILING_RETRY_MAX_MS;
+    if (doublings < 4)
+        pause_ms = earlier(pause_ms, (uint64_t)FAILING_RETRY_MS << doublings);
+    return peer_is_failing(peer) && now.mono_ms < peer->failing_ms + pause_ms;
+}
+
 /* Counts a retryable failure. Failures of messages that were in flight together count once. */
 static void count_failure(struct replicator *replicator, struct peer *peer,
                           const struct message *message, enum send_result result, struct moment now)
 {
     if (result == SEND_UNREACHABLE) {
+        count_fall(peer, message, now);
         set_health(replicator, peer, PEER_DOWN, now);
         return;
     }
@@ -195,7 +216,9 @@ static void count_failure(struct replicator *replicator, struct peer *peer,
         return;
     peer->failures++;
     peer->failed_ms = now.mono_ms;
-    if (peer->failures > replicator->options.max_retries) {
+    peer->has_failed |= message->kind != MESSAGE_HEALTH;
+    if (peer->failures > replicator->options.max_retries || peer_is_failing(peer)) {
+        count_fall(peer, message, now);
         set_health(replicator, peer, PEER_DOWN, now);
         return;
     }
@@ -275,6 +298,8 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     else if (peer->health == PEER_UNAUTHORIZED &&
              now.mono_ms < peer->incompatible_ms + UNAUTHORIZED_RETRY_MS)
         new_health = PEER_UNAUTHORIZED;
+    else if (peer->epoch == health->epoch && is_held_down(peer, now))
+        new_health = PEER_DOWN;
     if (new_health == PEER_UP)
         observe_clocks(replicator, peer, health, now);
     blocks_on_health(peer, health);
@@ -282,6 +307,7 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_legacy = health->is_legacy;
     peer->is_remote = health->is_remote;
     bool has_restarted = peer->epoch != health->epoch;
+    peer->falls = has_restarted ? 0 : peer->falls;
     if (has_restarted) /* what it said before may be of its last process */
         registry_note_unshared(replicator->registry, message->peer + 1, 1);
     peer->epoch = health->epoch;
@@ -456,7 +482,9 @@ static void update_health(struct replicator *replicator, struct peer *peer,
 {
     switch (result) {
     case SEND_DELIVERED:
-        peer->failures = 0;
+        if (message->kind != MESSAGE_HEALTH)
+            peer->falls = peer->has_failed = 0;
+        peer->failures = peer->has_failed ? peer->failures : 0;
         peer->retry_ms = 0;
         peer->view.last_response_ms = now.mono_ms;
         return;
@@ -550,30 +578,4 @@ void replicator_on_result(struct replicator *replicator, struct message *message
         finish(replicator, peer, message, result, now);
     }
     message_free(message);
-}
-
-/* --- shutdown --------------------------------------------------------------------------------- */
-
-void replicator_flush(struct replicator *replicator)
-{
-    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX && SIM_BUG(18); i++)
-        outbox_clear(&replicator->peers[i].outbox); /* what is pending is not sent */
-    replicator->flushing = true;
-}
-
-bool replicator_is_idle(const struct replicator *replicator)
-{
-    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
-        const struct peer *peer = &replicator->peers[i];
-        if (!peer->joined || peer->health != PEER_UP)
-            continue;
-        if (peer_has_update_in_flight(peer) || !events_are_idle(replicator, peer))
-            return false;
-        if (!peer->is_legacy && (!peer->goodbye_sent || peer->in_flight[MESSAGE_GOODBYE]))
-            return false;
-        for (int queue = 0; queue < QUEUE_COUNT; queue++)
-            if (outbox_count(&peer->outbox, queue))
-                return false;
-    }
-    return true;
 }

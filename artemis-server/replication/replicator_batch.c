@@ -322,7 +322,7 @@ static bool is_suspect(const struct replicator *replicator, const struct peer *p
                        struct moment now)
 {
     uint64_t interval_ms = replicator->options.health_interval_ms;
-    return peer->health == PEER_UP &&
+    return peer->health == PEER_UP && !peer_is_failing(peer) &&
            now.mono_ms >= peer->view.last_response_ms + interval_ms + interval_ms / 2;
 }
 
@@ -335,7 +335,10 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
     view->health = peer->health;
     if (peer->health == PEER_UP && peer_is_incompatible(peer))
         view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
-    view->is_ready = peer->is_ready;
+    view->is_failing = peer_is_failing(peer);
+    if (view->is_failing)
+        view->health = PEER_DOWN; /* until it accepts a message */
+    view->is_ready = peer->is_ready && !view->is_failing;
     view->is_legacy = peer->is_legacy;
     view->is_remote = peer->is_remote;
     view->is_blocking = peer->health == PEER_BLOCKED && peer->is_blocking;
@@ -353,4 +356,30 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
 void replicator_stats(const struct replicator *replicator, struct replicator_stats *stats)
 {
     *stats = replicator->stats;
+}
+
+/* --- shutdown --------------------------------------------------------------------------------- */
+
+void replicator_flush(struct replicator *replicator)
+{
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX && SIM_BUG(18); i++)
+        outbox_clear(&replicator->peers[i].outbox); /* what is pending is not sent */
+    replicator->flushing = true;
+}
+
+bool replicator_is_idle(const struct replicator *replicator)
+{
+    for (uint32_t i = 0; i < REPLICATOR_PEERS_MAX; i++) {
+        const struct peer *peer = &replicator->peers[i];
+        if (!peer->joined || peer->health != PEER_UP)
+            continue;
+        if (peer_has_update_in_flight(peer) || !events_are_idle(replicator, peer))
+            return false;
+        if (!peer->is_legacy && (!peer->goodbye_sent || peer->in_flight[MESSAGE_GOODBYE]))
+            return false;
+        for (int queue = 0; queue < QUEUE_COUNT; queue++)
+            if (outbox_count(&peer->outbox, queue))
+                return false;
+    }
+    return true;
 }

@@ -96,8 +96,12 @@ void peer_status_log_health(const struct peer_status *peer)
                  peer, NULL);
         return;
     case PEER_DOWN:
-        log_peer(LOG_LEVEL_WARN, "peer is down; its health is checked every second", peer,
-                 peer->last_error[0] ? peer->last_error : "it shuts down");
+        log_peer(LOG_LEVEL_WARN,
+                 peer->view.is_failing
+                     ? "peer is down: it responds to health checks, and every other message fails; "
+                       "the next attempt is within 15 s"
+                     : "peer is down; its health is checked every second",
+                 peer, peer->last_error[0] ? peer->last_error : "it shuts down");
         return;
     case PEER_INCOMPATIBLE:
         log_peer(LOG_LEVEL_ERROR,
@@ -148,6 +152,8 @@ void peer_status_note_result(struct peer_status *peer, enum message_kind kind,
 {
     bool was_silent =
         peer->last_error_result == SEND_RETRYABLE || peer->last_error_result == SEND_UNREACHABLE;
+    if (result == SEND_DELIVERED && kind == MESSAGE_HEALTH && peer->view.is_failing)
+        return; /* it says nothing of what fails */
     if (result == SEND_DELIVERED) {
         if (was_silent || peer->last_error_kind == kind)
             peer->last_error[0] = '\0';

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A peer that rejects every update is incompatible: it is not shown as up, gets nothing for a
- * while, and is up again when it accepts an update.
+ * while, and is up again when it accepts an update. A peer at which everything but /health fails is
+ * down until something succeeds.
  */
 #include "tests/unit/artemis-server/replication/replicator_fixture.h"
 
@@ -135,6 +136,127 @@ static void incompatible_peer_that_restarts_is_up(void **state)
     assert_int_equal(view_of(0).health, PEER_UP);
 }
 
+/* --- a peer that responds to /health alone ---------------------------------------------------- */
+
+static const struct health_response healthy = {.is_ready = true, .epoch = 7};
+
+struct course {
+    unsigned ups;      /* changes of the health that is shown to up */
+    unsigned attempts; /* messages other than /health */
+};
+
+/* Ends the messages other than /health that have been in flight for so long. */
+static unsigned fail_others(uint64_t age_ms, enum send_result result)
+{
+    unsigned count = 0;
+    for (size_t i = rig.out_count; i-- > 0;) {
+        struct message *message = rig.out[i];
+        if (message->kind == MESSAGE_HEALTH || rig_now().mono_ms < message->sent_ms + age_ms)
+            continue;
+        finish_message(message, result);
+        count++;
+    }
+    return count;
+}
+
+static struct course respond_to_health_alone(uint64_t ms, uint64_t age_ms, enum send_result result)
+{
+    struct course course = {0};
+    for (uint64_t passed_ms = 0; passed_ms < ms; passed_ms += 50) {
+        bool was_up = view_of(0).health == PEER_UP;
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, healthy);
+        course.ups += !was_up && view_of(0).health == PEER_UP;
+        pump();
+        course.attempts += fail_others(age_ms, result);
+        pass_ms(50);
+    }
+    return course;
+}
+
+static void peer_that_responds_to_health_alone_stays_down(void **state)
+{
+    (void)state;
+    static const enum send_result results[] = {SEND_RETRYABLE, SEND_UNREACHABLE};
+    static const uint64_t ages_ms[] = {0, 5000}; /* at once, or after a timeout */
+    for (size_t i = 0; i < 4; i++) {
+        join(0);
+        struct course course = respond_to_health_alone(120000, ages_ms[i / 2], results[i % 2]);
+        assert_in_range(course.ups, 1, 2);
+        assert_int_equal(view_of(0).health, PEER_DOWN);
+        assert_true(view_of(0).is_failing);
+        assert_false(view_of(0).is_ready);
+        assert_false(view_of(0).is_suspect);
+        course = respond_to_health_alone(10 * FAILING_RETRY_MAX_MS, ages_ms[i / 2], results[i % 2]);
+        assert_int_equal(course.ups, 0);
+        assert_in_range(course.attempts, 5, 30); /* a snapshot and a digest each time */
+        replicator_remove_peer(rig.replicator, 0);
+        while (rig.out_count > 0)
+            finish_message(rig.out[0], SEND_RETRYABLE);
+    }
+}
+
+static void failing_peer_is_up_when_it_accepts_a_message(void **state)
+{
+    (void)state;
+    join(0);
+    respond_to_health_alone(60000, 0, SEND_RETRYABLE);
+    assert_true(view_of(0).is_failing);
+    for (uint64_t ms = 0; ms <= FAILING_RETRY_MAX_MS + HEALTH_MS; ms += 50) {
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, healthy);
+        if (sent(0, MESSAGE_DIGEST))
+            respond_same_digests(0);
+        pass_ms(50);
+    }
+    assert_int_equal(view_of(0).health, PEER_UP);
+    assert_false(view_of(0).is_failing);
+    assert_true(view_of(0).is_ready);
+}
+
+static void failing_peer_that_restarts_is_up(void **state)
+{
+    (void)state;
+    join(0);
+    respond_to_health_alone(60000, 0, SEND_RETRYABLE);
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, (struct health_response){.is_ready = true, .epoch = 8});
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+static void peer_that_fell_once_is_up_with_its_next_health_response(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, healthy);
+    for (int i = 0; i <= RETRIES; i++) {
+        pump();
+        fail_others(0, SEND_RETRYABLE);
+        pass_ms(BACKOFF_MAX_MS);
+        if (view_of(0).health == PEER_UP && sent(0, MESSAGE_HEALTH))
+            respond_health(0, healthy);
+    }
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    assert_false(view_of(0).is_failing);
+    pass_ms(DOWN_PROBE_MS);
+    respond_health(0, healthy);
+    assert_int_equal(view_of(0).health, PEER_UP);
+}
+
+/* Health responses come at the usual interval although failures are counted. */
+static void failures_do_not_hasten_health_checks(void **state)
+{
+    (void)state;
+    join(0);
+    respond_health(0, healthy);
+    pump();
+    fail_others(0, SEND_RETRYABLE);
+    pass_ms(BACKOFF_MAX_MS);
+    respond_health(0, healthy);
+    assert_null(sent(0, MESSAGE_HEALTH));
+}
+
 static void result_of_a_removed_peer_is_not_current(void **state)
 {
     (void)state;
@@ -159,6 +281,11 @@ int main(void)
         TEST(incompatible_peer_gets_health_messages_alone),
         TEST(incompatible_peer_gets_an_update_after_a_while),
         TEST(incompatible_peer_that_restarts_is_up),
+        TEST(peer_that_responds_to_health_alone_stays_down),
+        TEST(failing_peer_is_up_when_it_accepts_a_message),
+        TEST(failing_peer_that_restarts_is_up),
+        TEST(peer_that_fell_once_is_up_with_its_next_health_response),
+        TEST(failures_do_not_hasten_health_checks),
         TEST(result_of_a_removed_peer_is_not_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

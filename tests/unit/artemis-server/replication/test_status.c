@@ -160,6 +160,17 @@ static void error_ends_when_what_failed_works(void **state)
     assert_string_equal(peer.last_error, "");
 }
 
+static void error_of_a_failing_peer_stays_while_its_health_is_well(void **state)
+{
+    (void)state;
+    struct peer_status peer = {.view = {.health = PEER_DOWN, .is_failing = true}};
+    peer_status_note_result(&peer, MESSAGE_DIGEST, SEND_RETRYABLE, "HTTP 503", at_ms(10));
+    peer_status_note_result(&peer, MESSAGE_HEALTH, SEND_DELIVERED, "", at_ms(20));
+    assert_string_equal(peer.last_error, "HTTP 503");
+    peer_status_note_result(&peer, MESSAGE_DIGEST, SEND_DELIVERED, "", at_ms(30));
+    assert_string_equal(peer.last_error, "");
+}
+
 static void every_health_has_a_word(void **state)
 {
     (void)state;
@@ -174,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_published_at_first, set_up, tear_down),
         cmocka_unit_test(error_ends_when_what_failed_works),
+        cmocka_unit_test(error_of_a_failing_peer_stays_while_its_health_is_well),
         cmocka_unit_test_setup_teardown(peers_are_published_without_free_numbers_and_this_node,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(age_of_the_oldest_change_grows_until_the_next_publication,
