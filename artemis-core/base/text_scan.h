@@ -16,8 +16,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __SSE2__
+#if defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#include <arm_neon.h>
 #endif
 
 static inline bool text_byte_is_plain(unsigned char byte)
@@ -95,9 +97,24 @@ static inline size_t text_plain_size_by_words(const char *at, const char *end)
                  : (size_t)(end - start);
 }
 
-#ifdef __SSE2__
-/* A bit for each byte of `block` that is not plain. */
-static inline unsigned text_block_not_plain(__m128i block)
+/* Blocks of 16 bytes. text_block_not_plain returns TEXT_BLOCK_BITS bits for each byte, the lowest
+ * for the first one; they are 0 if the byte is plain. */
+#if defined(__SSE2__)
+#define TEXT_HAS_BLOCKS
+enum { TEXT_BLOCK_BITS = 1 };
+typedef __m128i text_block;
+
+static inline text_block text_load_block(const char *at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+static inline void text_store_block(char *to, text_block block)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, block);
+}
+
+static inline uint64_t text_block_not_plain(text_block block)
 {
     __m128i found = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20)); /* negative from 0x80 on */
     found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F)));
@@ -105,18 +122,40 @@ static inline unsigned text_block_not_plain(__m128i block)
     found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
     return (unsigned)_mm_movemask_epi8(found);
 }
+#elif defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define TEXT_HAS_BLOCKS
+enum { TEXT_BLOCK_BITS = 4 };
+typedef uint8x16_t text_block;
+
+static inline text_block text_load_block(const char *at)
+{
+    return vld1q_u8((const uint8_t *)at);
+}
+
+static inline void text_store_block(char *to, text_block block)
+{
+    vst1q_u8((uint8_t *)to, block);
+}
+
+static inline uint64_t text_block_not_plain(text_block block)
+{
+    uint8x16_t found = vcgeq_u8(vsubq_u8(block, vdupq_n_u8(0x20)), vdupq_n_u8(0x7F - 0x20));
+    found = vorrq_u8(found, vceqq_u8(block, vdupq_n_u8('"')));
+    found = vorrq_u8(found, vceqq_u8(block, vdupq_n_u8('\\')));
+    uint8x8_t halves = vshrn_n_u16(vreinterpretq_u16_u8(found), 4); /* of each byte, four bits */
+    return vget_lane_u64(vreinterpret_u64_u8(halves), 0);
+}
 #endif
 
 /* The number of plain bytes at the start of [at, end). */
 static inline size_t text_plain_size(const char *at, const char *end)
 {
     const char *start = at;
-#ifdef __SSE2__
+#ifdef TEXT_HAS_BLOCKS
     for (; end - at >= 16; at += 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        unsigned bits = text_block_not_plain(block);
+        uint64_t bits = text_block_not_plain(text_load_block(at));
         if (bits)
-            return (size_t)(at - start) + (size_t)__builtin_ctz(bits);
+            return (size_t)(at - start) + (size_t)__builtin_ctzll(bits) / TEXT_BLOCK_BITS;
     }
 #endif
     return (size_t)(at - start) + text_plain_size_by_words(at, end);
@@ -146,13 +185,13 @@ static inline size_t text_copy_plain_by_words(char *to, const char *at, const ch
 __attribute__((always_inline)) static inline size_t text_copy_plain(char *to, const char *at,
                                                                     const char *end)
 {
-#ifdef __SSE2__
+#ifdef TEXT_HAS_BLOCKS
     if (end - at >= 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        unsigned bits = text_block_not_plain(block);
-        _mm_storeu_si128((__m128i *)(void *)to, block);
+        text_block block = text_load_block(at);
+        uint64_t bits = text_block_not_plain(block);
+        text_store_block(to, block);
         if (bits)
-            return (size_t)__builtin_ctz(bits);
+            return (size_t)__builtin_ctzll(bits) / TEXT_BLOCK_BITS;
     }
 #endif
     return text_copy_plain_by_words(to, at, end);
