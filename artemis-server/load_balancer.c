@@ -28,7 +28,9 @@ uint32_t load_balancer_random(uint32_t count, load_balancer_fits *fits, const vo
     uint32_t fitting = 0;
     for (uint32_t i = 0; i < count; i++)
         fitting += fits(context, i);
-    uint32_t wanted = fitting ? random % fitting : 0;
+    if (!fitting)
+        return count;
+    uint32_t wanted = random % fitting;
     for (uint32_t i = 0; i < count; i++)
         if (fits(context, i) && wanted-- == 0)
             return i;

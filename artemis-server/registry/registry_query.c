@@ -91,11 +91,14 @@ enum error registry_next_service(struct registry *registry, struct registry_curs
 
 /* --- one instance ----------------------------------------------------------------------------- */
 
+/* The instances that match, or the nearest of them where the filter has a near place. */
 struct candidates {
     const struct shard *shard;
     const struct service *service;
     const struct instance_filter *filter;
-    enum nearness nearest; /* of those that match, where the filter has a near place */
+    enum nearness nearest;
+    uint32_t evaluated;    /* the first ones, whose places are known */
+    unsigned char *places; /* of PICK_EVALUATED_MAX instances */
 };
 
 static const struct instance *candidate(const struct candidates *candidates, uint32_t index)
@@ -103,27 +106,40 @@ static const struct instance *candidate(const struct candidates *candidates, uin
     return shard_record(candidates->shard, candidates->service->members[index])->instance;
 }
 
-static enum nearness nearness_of(const struct candidates *candidates, uint32_t index)
+/* How near an instance is; NEARNESS_COUNT if it does not match. */
+static enum nearness place_of(const struct candidates *candidates, uint32_t index)
 {
     const struct instance *instance = candidate(candidates, index);
-    return instance_filter_nearness(candidates->filter, instance_text(instance, FIELD_REGION),
+    const struct instance_filter *filter = candidates->filter;
+    if (!instance_filter_matches(filter, instance))
+        return NEARNESS_COUNT;
+    if (filter->near_region.size == 0)
+        return NEAR_ZONE;
+    return instance_filter_nearness(filter, instance_text(instance, FIELD_REGION),
                                     instance_text(instance, FIELD_ZONE));
 }
 
 static bool is_candidate(const void *context, uint32_t index)
 {
     const struct candidates *candidates = context;
-    const struct instance_filter *filter = candidates->filter;
-    return instance_filter_matches(filter, candidate(candidates, index)) &&
-           (filter->near_region.size == 0 || nearness_of(candidates, index) == candidates->nearest);
+    enum nearness place = index < candidates->evaluated ? candidates->places[index]
+                                                        : place_of(candidates, index);
+    return place == candidates->nearest;
 }
 
-/* Only the nearest instances that match are candidates. */
-static void find_nearest(struct candidates *candidates, struct near_counts *near)
+/* Evaluates the filter once for each instance; those beyond PICK_EVALUATED_MAX are evaluated again
+ * when a choice looks at them. */
+static void evaluate(struct candidates *candidates, struct near_counts *near)
 {
-    for (uint32_t i = 0; i < candidates->service->member_count; i++)
-        if (instance_filter_matches(candidates->filter, candidate(candidates, i)))
-            near->count[nearness_of(candidates, i)]++;
+    uint32_t count = candidates->service->member_count;
+    for (uint32_t i = 0; i < count; i++) {
+        enum nearness place = place_of(candidates, i);
+        if (i < PICK_EVALUATED_MAX)
+            candidates->places[i] = (unsigned char)place;
+        if (place < NEARNESS_COUNT)
+            near->count[place]++;
+    }
+    candidates->evaluated = count < PICK_EVALUATED_MAX ? count : PICK_EVALUATED_MAX;
     while (candidates->nearest < NEAR_BEYOND && near->count[candidates->nearest] == 0)
         candidates->nearest++;
 }
@@ -164,6 +180,12 @@ static uint32_t *turn_of(const struct registry *registry, const struct locked_se
     return &found->locked->filtered_turns[hash % FILTERED_TURNS];
 }
 
+/* Whether a choice looks at each instance more than once. */
+static bool looks_at_all(enum lookup_strategy strategy)
+{
+    return strategy == LOOKUP_WEIGHTED || strategy == LOOKUP_CONSISTENT_HASH;
+}
+
 static uint32_t choose(const struct candidates *candidates, const struct lookup_choice *choice,
                        uint32_t random, uint32_t *turn)
 {
@@ -189,9 +211,10 @@ enum error registry_pick(struct registry *registry, struct slice id,
     struct locked_service found = registry_lock_service(registry, id);
     struct service *service = found.service;
     if (service) {
-        struct candidates candidates = {found.shard, service, filter, NEAR_ZONE};
-        if (near->is_given)
-            find_nearest(&candidates, near);
+        unsigned char places[PICK_EVALUATED_MAX];
+        struct candidates candidates = {found.shard, service, filter, NEAR_ZONE, 0, places};
+        if (near->is_given || looks_at_all(choice->strategy))
+            evaluate(&candidates, near);
         uint32_t *turn = NULL;
         if (choice->strategy == LOOKUP_ROUND_ROBIN)
             turn = turn_of(registry, &found, filter);

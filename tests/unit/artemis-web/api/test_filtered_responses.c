@@ -219,6 +219,42 @@ static void pick_is_one_of_the_nearest(void **state)
                      ERR_INSTANCE_NOT_FOUND);
 }
 
+/* Those that match are the last one that is evaluated once, and the first one beyond. */
+static void pick_finds_each_match_of_a_large_service(void **state)
+{
+    (void)state;
+    enum { COUNT = PICK_EVALUATED_MAX + 2, PICKS = 64 };
+    static const char *const found[] = {"last", "beyond"};
+    for (int i = 0; i < COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%d", i);
+        bool is_match = i == PICK_EVALUATED_MAX - 1 || i == PICK_EVALUATED_MAX;
+        const char *name = found[i == PICK_EVALUATED_MAX];
+        put_at((struct place){"s", is_match ? name : id, "eu", "a", NULL, is_match ? "red" : NULL});
+    }
+    struct instance_filter filters[] = {of_color("red"), near("eu", "a")};
+    filters[1].metadata_count = 1;
+    filters[1].metadata[0] = filters[0].metadata[0];
+    for (int i = 0; i < 2 * LOOKUP_STRATEGIES; i++) {
+        unsigned picked = 0;
+        for (uint32_t pick = 0; pick < PICKS; pick++) {
+            char key[16];
+            struct near_counts counts;
+            struct instance *instance = NULL;
+            snprintf(key, sizeof(key), "%u", pick);
+            struct lookup_choice choice = {(enum lookup_strategy)(i / 2), slice_of(key)};
+            assert_int_equal(registry_pick(registry, SLICE("s"), &filters[i % 2], &choice,
+                                           pick * 0x9E3779B9, &instance, &counts),
+                             ERR_NONE);
+            struct slice id = instance_text(instance, FIELD_INSTANCE);
+            assert_true(slice_equal(id, slice_of(found[0])) || slice_equal(id, slice_of(found[1])));
+            picked |= 1u << slice_equal(id, slice_of(found[1]));
+            instance_unref(instance);
+        }
+        assert_int_equal(picked, 3);
+    }
+}
+
 static void round_robin_gives_each_its_turn_also_between_other_filters(void **state)
 {
     (void)state;
@@ -524,6 +560,7 @@ int main(void)
         TEST(near_counts_say_where_instances_are),
         TEST(services_without_a_match_are_left_out),
         TEST(pick_is_one_of_the_nearest),
+        TEST(pick_finds_each_match_of_a_large_service),
         TEST(round_robin_gives_each_its_turn_also_between_other_filters),
         TEST(filtered_response_is_cached_until_the_service_changes),
         TEST(many_filters_displace_no_plain_response_and_need_little_memory),
