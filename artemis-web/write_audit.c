@@ -125,7 +125,8 @@ void write_audit_rest(const struct write_audit *audit)
     char object[32];
     if (audit->items <= WRITE_AUDIT_ITEMS_MAX)
         return;
-    snprintf(object, sizeof(object), "%u more instances", audit->items - WRITE_AUDIT_ITEMS_MAX);
+    unsigned more = audit->items - WRITE_AUDIT_ITEMS_MAX;
+    snprintf(object, sizeof(object), "%u more instance%s", more, more == 1 ? "" : "s");
     const struct audit_event event = {
         .origin = audit->origin,
         .action = "write",

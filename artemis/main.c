@@ -42,7 +42,7 @@ static const struct command {
     {"guard", "status | release", "show or release the mass-expiry guard", command_guard},
     {"event", "fire | watch TOPIC", "publish an event; print events", command_event},
     {"status", "", "show the state of one node", command_status},
-    {"cluster", "[events]", "show the state of all nodes, or recent events", command_cluster},
+    {"cluster", "[events | block N]", "show all nodes, or events; block a node", command_cluster},
     {"diff", "NODE NODE", "list the differences between two nodes", command_diff},
     {"reload", "", "have a node read its settings again", command_reload},
     {"audit", "", "show the audit log of the node on this host", command_audit},

@@ -440,6 +440,10 @@ static enum error lookup_one(struct request *request, const struct selection *se
                  error == ERR_SERVICE_NOT_FOUND ? "no such service:" : nothing, quoted);
         jw_name(&w, "message");
         jw_string(&w, why);
+        if (!request->java) {
+            jw_name(&w, "reason");
+            jw_string(&w, error_info(error)->reason);
+        }
         response->outcome = error;
         response->status = request->java ? 200 : 404;
     } else {

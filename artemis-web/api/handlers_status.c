@@ -134,6 +134,11 @@ static enum error read_service_id(struct request *request, char id[ID_BYTES_MAX]
     return error;
 }
 
+static void describe_unknown(const char *id, size_t id_size, char message[MESSAGE_BYTES])
+{
+    snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
+}
+
 enum error handle_status_leases(struct request *request, struct response *response,
                                 char message[MESSAGE_BYTES])
 {
@@ -162,6 +167,8 @@ enum error handle_status_leases(struct request *request, struct response *respon
         jw_close(&w, '}');
     }
     jw_close(&w, '}');
+    if (error == ERR_SERVICE_NOT_FOUND)
+        describe_unknown(id, id_size, message);
     return error;
 }
 
@@ -192,7 +199,7 @@ enum error handle_release_guard(struct request *request, struct response *respon
     error = engine_release_guard(request->engine, service_id, request->now);
     audit_release(request, "release-guard", service_id, was_engaged, error);
     if (error == ERR_SERVICE_NOT_FOUND)
-        snprintf(message, MESSAGE_BYTES, "service_id: no such service: \"%.*s\"", (int)id_size, id);
+        describe_unknown(id, id_size, message);
     if (error == ERR_TOO_MANY_RELEASES)
         snprintf(message, MESSAGE_BYTES,
                  "the guards of RELEASES_MAX (%d) services were released within one "

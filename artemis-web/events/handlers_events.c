@@ -18,13 +18,15 @@ static enum error check_topic(const struct request *request, struct slice topic,
 {
     if (topic_name_is_reserved(topic)) {
         snprintf(message, MESSAGE_BYTES,
-                 "topic: names that begin with \"artemis.\" are reserved for events of nodes");
+                 "topic: names that begin with \"artemis.\" are reserved for events of nodes, is "
+                 "\"%.*s\"",
+                 (int)topic.size, topic.data);
         return ERR_INVALID_FIELD;
     }
     if (token_may_write(request->token, topic))
         return ERR_NONE;
-    snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not publish to this topic",
-             request->token->name);
+    snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not publish to \"%.*s\"",
+             request->token->name, (int)topic.size, topic.data);
     return ERR_NO_PERMISSION;
 }
 

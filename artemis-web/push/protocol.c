@@ -140,10 +140,11 @@ static void subscribe_topic(struct websocket *websocket, const struct client_mes
     struct slice topic = received->topic;
     char problem[SUBSCRIPTION_PROBLEM_BYTES];
     if (!may_see_topic(websocket, topic))
-        snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not see this topic",
-                 websocket->token->name);
+        snprintf(message, MESSAGE_BYTES, "topic: token \"%s\" may not see \"%.*s\"",
+                 websocket->token->name, (int)topic.size, topic.data);
     else if (!subscription_add_events(websocket, topic, problem))
-        snprintf(message, MESSAGE_BYTES, "topic: cannot subscribe: %s", problem);
+        snprintf(message, MESSAGE_BYTES, "topic: cannot subscribe to \"%.*s\": %s", (int)topic.size,
+                 topic.data, problem);
     else
         message_subscribed_topic(response, topic);
 }

@@ -78,8 +78,8 @@ static void note_reload(struct engine *engine, const struct audit_origin *origin
     char after[96];
     char certificates[48] = "";
     if (report->certificates_failing)
-        snprintf(certificates, sizeof(certificates), ", %u certificates cannot be used",
-                 report->certificates_failing);
+        snprintf(certificates, sizeof(certificates), ", %u certificate%s cannot be used",
+                 report->certificates_failing, report->certificates_failing == 1 ? "" : "s");
     snprintf(after, sizeof(after), "%u changed, %u need a restart%s", report->changed,
              report->need_restart, certificates);
     const struct audit_event event = {

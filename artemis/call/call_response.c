@@ -51,7 +51,7 @@ static const struct reason {
     {"service-not-found", "list the services: artemis services", false},
     {"stale-revision", "send a revision above the stored one, or none", false},
     {"invalid-json", "the body must be one JSON object: {\"instances\":[{...}]}", false},
-    {"too-large", "send fewer items in one request", false},
+    {"too-large", "send less in one request", false},
     {"no-such-path",
      "check address and path in --server or ARTEMIS_URL; the server may be older than this artemis",
      false},
@@ -203,8 +203,8 @@ static void evaluate_error(const struct call_response *response, const json_t *s
                     call_response_text(status, "error_code"));
 }
 
-/* The response of a lookup with a strategy has `success` and `message` in place of
- * `response_status`. */
+/* The response of a lookup with a strategy has `success`, `message` and `reason` in place of
+ * `response_status`; one of an older server has no `reason`. */
 static void evaluate_lookup(const json_t *root, bool success, struct call_outcome *outcome)
 {
     const char *message = call_response_text(root, "message");
@@ -212,7 +212,10 @@ static void evaluate_lookup(const json_t *root, bool success, struct call_outcom
         return;
     outcome->exit_code = EXIT_REFUSED;
     set_message(outcome, "%s", *message ? message : "the lookup found no instance");
-    set_hint(outcome, "list the instances: artemis service NAME --all");
+    if (strcmp(call_response_text(root, "reason"), "service-not-found") == 0)
+        set_hint(outcome, "list the services: artemis services");
+    else
+        set_hint(outcome, "list the instances: artemis service NAME --all");
 }
 
 void call_response_evaluate(const struct call_response *response, const char *shown,

@@ -90,8 +90,12 @@ int library_client_print_error(const struct artemis_problem *problem)
         [ARTEMIS_INVALID] = EXIT_USAGE,
         [ARTEMIS_TIMED_OUT] = EXIT_UNREACHABLE,
     };
+    const char *hint = problem->error == ARTEMIS_TIMED_OUT
+                           ? "check --server or ARTEMIS_URL; a server with tokens needs "
+                             "--token-file FILE"
+                           : NULL;
     size_t index = (size_t)problem->error;
-    terminal_text_print_error(stderr, NULL, "%s", problem->text);
+    terminal_text_print_error(stderr, hint, "%s", problem->text);
     if (index < sizeof codes / sizeof *codes && codes[index] != EXIT_DONE)
         return (int)codes[index];
     return EXIT_REFUSED;

@@ -263,12 +263,8 @@ static int run(const struct args *args)
     bool blocks = strcmp(subcommand, "block") == 0;
     if (node && (blocks || strcmp(subcommand, "unblock") == 0))
         return order(args, node, blocks);
-    char problem[ARGS_PROBLEM_MAX];
-    snprintf(problem, sizeof problem,
-             "\"%.64s\": the form is: cluster, cluster events, cluster block NODE, or cluster "
-             "unblock NODE",
-             subcommand);
-    return args_usage_error(&command, problem);
+    return args_form_error(args,
+                           "cluster, cluster events, cluster block NODE, or cluster unblock NODE");
 }
 
 int command_cluster(int argc, char **argv)

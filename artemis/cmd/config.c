@@ -321,12 +321,12 @@ static int run(const struct args *args)
         if (args->positionals[0] && strcmp(subcommands[i].name, args->positionals[0]) == 0)
             subcommand = &subcommands[i];
     if (!subcommand)
-        return args_usage_error(&command,
-                                "the form is: config check FILE, config show, or config reference");
+        return args_form_error(args, "config check FILE, config show, or config reference");
     if (subcommand->takes_file && !args->positionals[1])
         return args_usage_error(&command, "FILE is missing");
     if (!subcommand->takes_file && args->positionals[1]) {
-        snprintf(problem, sizeof problem, "config %s takes no other argument", subcommand->name);
+        snprintf(problem, sizeof problem, "config %s takes no other argument, is given %.64s",
+                 subcommand->name, args->positionals[1]);
         return args_usage_error(&command, problem);
     }
     for (size_t i = 0; i < args->given_count; i++)

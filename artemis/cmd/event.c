@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "artemis/cmd/commands.h"
 
+#include "artemis-core/base/text.h"
 #include "artemis/call/library_client.h"
 #include "artemis/call/server_call.h"
 #include "artemis/output/view_event.h"
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { PAYLOAD_SHOWN = 112 }; /* bytes of a payload in a message */
 
 static const struct args_option options[] = {
     {.name = "count",
@@ -56,6 +59,18 @@ static void print_published(const struct args *args, const json_t *root)
     putchar('\n');
 }
 
+/* Names what is wrong, and the payload. Plain text is the usual mistake. */
+static int refuse_payload(const char *text, const json_error_t *problem)
+{
+    char why[ARGS_PROBLEM_MAX];
+    char shown[PAYLOAD_SHOWN];
+    bool is_plain = *text && !strchr("{[\"-0123456789", *text);
+    text_quote(shown, sizeof shown, slice_of(text));
+    snprintf(why, sizeof why, "PAYLOAD must be JSON, is %s: %.100s", shown,
+             is_plain ? "a text needs quotes: '\"text\"'" : problem->text);
+    return args_usage_error(&command, why);
+}
+
 static int fire(const struct args *args)
 {
     struct server_call_result result;
@@ -63,7 +78,7 @@ static int fire(const struct args *args)
     json_error_t problem;
     json_t *payload = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
     if (!payload)
-        return args_usage_error(&command, "PAYLOAD must be JSON; a text needs quotes: '\"text\"'");
+        return refuse_payload(text, &problem);
     json_t *body = json_object();
     json_t *topic = json_string(args->positionals[1]);
     bool failed = json_object_set_new(body, "payload", payload) != 0; /* accepts NULL */
@@ -156,8 +171,7 @@ static int run(const struct args *args)
     if (watches && args->all_count >= 2)
         return watch(args, args->all_positionals + 1, args->all_count - 1);
     if (!fires || args->all_count != 3)
-        return args_usage_error(&command,
-                                "the form is: event fire TOPIC PAYLOAD, or event watch TOPIC...");
+        return args_form_error(args, "event fire TOPIC PAYLOAD, or event watch TOPIC...");
     if (args_has(args, "count"))
         return args_usage_error(&command, "--count belongs to watch");
     return fire(args);

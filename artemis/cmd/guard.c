@@ -92,8 +92,7 @@ static int run(const struct args *args)
         return show(args, args->positionals[1]);
     if (strcmp(subcommand, "release") == 0)
         return release(args, args->positionals[1]);
-    return args_usage_error(&command, "the form is: guard status [SERVICE], or guard "
-                                      "release [SERVICE]");
+    return args_form_error(args, "guard status [SERVICE], or guard release [SERVICE]");
 }
 
 int command_guard(int argc, char **argv)

@@ -42,8 +42,7 @@ static int run(const struct args *args)
     const char *path = args->positionals[1];
     bool saves = strcmp(subcommand, "save") == 0;
     if (!path || (!saves && strcmp(subcommand, "restore") != 0))
-        return args_usage_error(&command,
-                                "the form is: snapshot save FILE, or snapshot restore FILE");
+        return args_form_error(args, "snapshot save FILE, or snapshot restore FILE");
     if (saves && args_has(args, "dry-run"))
         return args_usage_error(&command, "--dry-run belongs to restore");
     if (saves && strcmp(path, "-") == 0 && args_has(args, "json"))

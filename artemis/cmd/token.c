@@ -44,6 +44,7 @@ static const struct args_command command = {
              "or ARTEMIS_TOKEN. --services limits what write changes, and what read sees.\n",
     .example = "artemis token new shop --role write --services 'shop-*' --expires 2027-01-31\n",
     .positionals = {"new", "NAME"},
+    .positionals_optional = true,
     .options = options,
 };
 
@@ -170,10 +171,15 @@ int command_token(int argc, char **argv)
     int exit_code = 0;
     if (!args_start(&args, &command, argc, argv, &exit_code))
         return exit_code;
-    if (strcmp(args.positionals[0], "new") != 0)
-        exit_code = args_usage_error(&command, "the form is: token new NAME --role R");
+    const char *services = args_text(&args, "services");
+    bool is_new = args.positionals[1] && strcmp(args.positionals[0], "new") == 0;
+    if (!is_new)
+        exit_code = args_form_error(&args, "token new NAME --role R");
+    else if (services && !*services) /* without services, a token is for all */
+        exit_code = args_usage_error(&command, "--services must name services, is empty");
     else if (!args_text(&args, "role"))
-        exit_code = args_usage_error(&command, "--role is missing");
+        exit_code =
+            args_usage_error(&command, "--role is missing: read, write, operator, admin or peer");
     else
         exit_code = make_token(&args);
     args_free(&args);

@@ -21,6 +21,15 @@ static enum error read_id(const struct args *args, const char *option, struct sl
                                                                  : ERR_NONE;
 }
 
+static enum error refuse_pair(char problem[ARGS_PROBLEM_MAX], const char *pair)
+{
+    char quoted[PROBLEM_BYTES / 2];
+    char why[PROBLEM_BYTES];
+    text_quote(quoted, sizeof(quoted), slice_of(pair));
+    snprintf(why, sizeof(why), "must be KEY=VALUE, is %s", quoted);
+    return refuse(problem, "meta", why);
+}
+
 static enum error read_metadata(const struct args *args, struct instance_filter *filter,
                                 char problem[ARGS_PROBLEM_MAX])
 {
@@ -29,7 +38,7 @@ static enum error read_metadata(const struct args *args, struct instance_filter 
     for (const char *pair; (pair = args_next(args, "meta", &position));) {
         size_t name_size = strcspn(pair, "=");
         if (name_size == 0 || pair[name_size] == '\0')
-            return refuse(problem, "meta", "must be KEY=VALUE");
+            return refuse_pair(problem, pair);
         const struct metadata_entry entry = {{pair, name_size}, slice_of(pair + name_size + 1)};
         if (instance_filter_add_metadata(filter, entry, why))
             return refuse(problem, "meta", why);

@@ -143,13 +143,13 @@ static int run(const struct args *args)
         if (strcmp(name, subcommands[i].name) != 0)
             continue;
         if (argument && subcommands[i].argument == NO_ARGUMENT)
-            return args_usage_error(&command, "this command has no argument");
+            break;
         if (!argument && subcommands[i].argument == ARGUMENT)
-            return args_usage_error(&command, "the form is: admin log-level LEVEL");
+            break;
         return call(args, i);
     }
-    return args_usage_error(&command, "the command is status, reload, log-level, guard-release, "
-                                      "drain or dump");
+    return args_form_error(args, "admin status, reload, dump, log-level LEVEL, guard-release "
+                                 "[SERVICE], or drain [off]");
 }
 
 int command_admin(int argc, char **argv)

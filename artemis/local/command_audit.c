@@ -160,8 +160,8 @@ static int show(const struct args *args, struct audit_output *output, struct aud
     if (args_has(args, "follow"))
         follow(output, merge);
     if (output->invalid)
-        terminal_text_print_error(stderr, NULL, "%zu lines are no valid records and were skipped",
-                                  output->invalid);
+        terminal_text_print_error(stderr, NULL, "%zu line%s skipped: no valid record",
+                                  output->invalid, output->invalid == 1 ? " was" : "s were");
     return EXIT_DONE;
 }
 

@@ -32,18 +32,19 @@ static void measure(const struct table *table, size_t *widths)
 }
 
 /* Narrows the widest column, one column of text at a time, until the lines fit. */
-static void shrink(size_t *widths, size_t count, size_t columns_max)
+static void shrink(const struct table *table, size_t *widths, size_t columns_max)
 {
     for (;;) {
         size_t total = 0;
-        size_t widest = 0;
-        for (size_t i = 0; i < count; i++) {
+        size_t *widest = NULL;
+        for (size_t i = 0; i < table->column_count; i++) {
             total += widths[i] + (widths[i] > 0 && total > 0 ? GAP : 0);
-            widest = widths[i] > widths[widest] ? i : widest;
+            if (!table->columns[i].whole && (!widest || widths[i] > *widest))
+                widest = &widths[i];
         }
-        if (total <= columns_max || widths[widest] <= COLUMN_MIN)
+        if (total <= columns_max || !widest || *widest <= COLUMN_MIN)
             return;
-        widths[widest]--;
+        (*widest)--;
     }
 }
 
@@ -81,11 +82,7 @@ static void print_detail(const struct table *table, FILE *out, size_t row, size_
 {
     char scratch[TABLE_SCRATCH_MAX];
     const char *detail = table->detail ? table->detail(table->rows, row, scratch) : "";
-    if (*detail == '\0')
-        return;
-    print_blanks(out, GAP);
-    terminal_text_print(out, detail, columns_max > GAP ? columns_max - GAP : 0);
-    fputc('\n', out);
+    terminal_text_wrap(out, detail, GAP, columns_max);
 }
 
 void table_print(const struct table *table, FILE *out, size_t columns_max)
@@ -94,7 +91,7 @@ void table_print(const struct table *table, FILE *out, size_t columns_max)
     assert(table->column_count <= TABLE_COLUMNS_MAX);
     measure(table, widths);
     if (columns_max > 0)
-        shrink(widths, table->column_count, columns_max);
+        shrink(table, widths, columns_max);
     print_line(table, out, table->row_count, widths);
     for (size_t row = 0; row < table->row_count; row++) {
         print_line(table, out, row, widths);

@@ -22,6 +22,7 @@ struct table_column {
     const char *title;
     bool right;    /* aligned to the right, for numbers */
     bool optional; /* left out when all its cells are empty */
+    bool whole;    /* never cut, as a time */
 };
 
 struct table {
@@ -33,7 +34,7 @@ struct table {
      */
     const char *(*cell)(const void *rows, size_t row, size_t column,
                         char scratch[TABLE_SCRATCH_MAX]);
-    /* A line below the row, indented and cut to the width; "" for none. NULL: no row has one. */
+    /* A text below the row, indented and wrapped; "" for none. NULL: no row has one. */
     const char *(*detail)(const void *rows, size_t row, char scratch[TABLE_SCRATCH_MAX]);
     const void *rows; /* passed to both */
 };

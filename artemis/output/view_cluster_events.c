@@ -4,14 +4,18 @@
 #include "artemis/call/call_response.h"
 #include "artemis/output/table.h"
 
+#include <string.h>
+
 enum column { TIME, EVENT, NODE, ADDRESS, MEMBERS, REASON, COLUMN_COUNT };
 
+enum { SECONDS_SIZE = sizeof("2026-11-21T07:23:02") - 1 };
+
 static const struct table_column columns[COLUMN_COUNT] = {
-    [TIME] = {.title = "TIME"},
-    [EVENT] = {.title = "EVENT"},
+    [TIME] = {.title = "TIME", .whole = true},
+    [EVENT] = {.title = "EVENT", .whole = true},
     [NODE] = {.title = "NODE"},
     [ADDRESS] = {.title = "ADDRESS"},
-    [MEMBERS] = {.title = "MEMBERS", .right = true},
+    [MEMBERS] = {.title = "MEMBERS", .right = true, .whole = true},
     [REASON] = {.title = "REASON"},
 };
 
@@ -31,14 +35,36 @@ static const char *event_cell(const void *rows, size_t row, size_t column, char 
     return *text ? text : "-";
 }
 
+/* --- on a terminal ---------------------------------------------------------------------------- */
+
+/* The time without milliseconds, and the address without http://. */
+static const char *short_cell(const void *rows, size_t row, size_t column, char *scratch)
+{
+    static const char scheme[] = "http://";
+    const char *text = event_cell(rows, row, column, scratch);
+    if (column == ADDRESS && strncmp(text, scheme, strlen(scheme)) == 0)
+        return text + strlen(scheme);
+    if (column != TIME || strlen(text) <= SECONDS_SIZE || text[SECONDS_SIZE] != '.')
+        return text;
+    snprintf(scratch, TABLE_SCRATCH_MAX, "%.*sZ", SECONDS_SIZE, text);
+    return scratch;
+}
+
+static const char *reason(const void *rows, size_t row, char scratch[TABLE_SCRATCH_MAX])
+{
+    (void)scratch;
+    return call_response_text(json_array_get(rows, row), "reason");
+}
+
 void view_cluster_events(const json_t *root, FILE *out, size_t columns_max)
 {
     const json_t *events = call_response_field(root, "events");
     const struct table table = {
         .columns = columns,
-        .column_count = COLUMN_COUNT,
+        .column_count = columns_max > 0 ? REASON : COLUMN_COUNT,
         .row_count = json_array_size(events),
-        .cell = event_cell,
+        .cell = columns_max > 0 ? short_cell : event_cell,
+        .detail = columns_max > 0 ? reason : NULL,
         .rows = events,
     };
     if (table.row_count == 0)

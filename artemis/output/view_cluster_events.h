@@ -10,5 +10,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* One line for each event, the oldest first. */
+/* One line for each event, the oldest first; with `columns_max`, the reason is below it, and times
+ * have no milliseconds. */
 void view_cluster_events(const json_t *root, FILE *out, size_t columns_max);

@@ -56,6 +56,7 @@ void view_events_lost(const struct artemis_event *event, FILE *out)
         terminal_text_print_error(
             out, NULL, "%s: the connection was lost; events may be missing here", event->topic);
     else
-        terminal_text_print_error(out, NULL, "%s: %llu events were lost here", event->topic,
-                                  (unsigned long long)event->lost);
+        terminal_text_print_error(out, NULL, "%s: %llu event%s lost here", event->topic,
+                                  (unsigned long long)event->lost,
+                                  event->lost == 1 ? " was" : "s were");
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define OPTIONS_MAX 32
+#define TYPED_MAX   112 /* a quoted argument in a message */
 
 /* Value that getopt_long returns for row 0 of the table; above every letter. */
 #define FIRST_ROW 256
@@ -82,7 +83,10 @@ static enum error describe_bad_option(const struct args_command *command, char *
         return ERR_INVALID_FIELD;
     }
     char letter[] = {'-', (char)optopt, '\0'};
-    return describe_unknown_option(command, optopt ? letter : argv[optind - 1], problem);
+    const char *word = argv[optind]; /* not behind a word such as -server, which has more letters */
+    bool is_word = optopt && word && word[0] == '-' && word[1] == optopt && word[2];
+    const char *typed = !optopt ? argv[optind - 1] : is_word ? word : letter;
+    return describe_unknown_option(command, typed, problem);
 }
 
 static enum error check_value(const struct args_option *option, const char *value, char *problem)
@@ -222,6 +226,17 @@ int args_usage_error(const struct args_command *command, const char *problem)
     snprintf(hint, sizeof hint, "see: artemis %s --help", command->name);
     terminal_text_print_error(stderr, hint, "%s: %s", command->name, problem);
     return EXIT_USAGE;
+}
+
+int args_form_error(const struct args *args, const char *forms)
+{
+    char problem[ARGS_PROBLEM_MAX];
+    char typed[TYPED_MAX] = "";
+    const char *word = args->positionals[0];
+    if (word)
+        text_quote(typed, sizeof typed, slice_of(word));
+    snprintf(problem, sizeof problem, "%s%sthe form is: %s", typed, word ? ": " : "", forms);
+    return args_usage_error(args->command, problem);
 }
 
 bool args_start(struct args *args, const struct args_command *command, int argc, char **argv,

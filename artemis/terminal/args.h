@@ -73,6 +73,10 @@ int args_run(const struct args_command *command, int argc, char **argv,
 /* Prints a usage error that the table cannot express. Returns EXIT_USAGE. */
 int args_usage_error(const struct args_command *command, const char *problem);
 
+/* The same for a first argument that names no subcommand, or misses its other arguments: prints it
+ * and `forms`, such as "guard status [SERVICE], or guard release [SERVICE]". Returns EXIT_USAGE. */
+int args_form_error(const struct args *args, const char *forms);
+
 /* The last value given, or the default, or NULL. */
 const char *args_text(const struct args *args, const char *name);
 

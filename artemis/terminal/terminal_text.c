@@ -83,6 +83,40 @@ size_t terminal_text_print(FILE *out, const char *text, size_t columns_max)
     return columns + 1;
 }
 
+/* Where the line that begins at `text` ends: at the last blank within `columns_max` columns, or
+ * after as many characters as fit, one at least. */
+static const char *line_end(const char *text, const char *end, size_t columns_max)
+{
+    char piece[TERMINAL_PIECE_MAX];
+    const char *blank = NULL;
+    size_t columns = 0;
+    for (const char *at = text; at < end;) {
+        const char *next = at;
+        columns += terminal_text_piece(&next, (size_t)(end - at), piece);
+        blank = *at == ' ' && at > text ? at : blank;
+        if (columns > columns_max && at > text)
+            return blank ? blank : at;
+        at = next;
+    }
+    return end;
+}
+
+void terminal_text_wrap(FILE *out, const char *text, size_t indent, size_t columns_max)
+{
+    char piece[TERMINAL_PIECE_MAX];
+    size_t limit = columns_max == 0 ? SIZE_MAX : columns_max > indent ? columns_max - indent : 1;
+    for (const char *end = text + strlen(text); text < end; text += strspn(text, " ")) {
+        const char *stop = line_end(text, end, limit);
+        for (size_t i = 0; i < indent; i++)
+            fputc(' ', out);
+        while (text < stop) {
+            (void)terminal_text_piece(&text, (size_t)(stop - text), piece);
+            fputs(piece, out);
+        }
+        fputc('\n', out);
+    }
+}
+
 void terminal_text_print_json(FILE *out, const char *json, size_t size_bytes)
 {
     const char *end = json + size_bytes;

@@ -25,6 +25,10 @@ size_t terminal_text_width(const char *text);
  * the number of columns printed. */
 size_t terminal_text_print(FILE *out, const char *text, size_t columns_max);
 
+/* Prints the escaped text on lines of at most `columns_max` columns, each with `indent` blanks
+ * before it; 0: one line. A line ends at a blank where it has one. */
+void terminal_text_wrap(FILE *out, const char *text, size_t indent, size_t columns_max);
+
 /* Longest escaped form: "\\u202e". An unescaped code point takes at most 4 bytes. */
 #define TERMINAL_PIECE_MAX 8
 

@@ -164,8 +164,9 @@ static enum artemis_error finish(struct artemis_client *client, int timeout_ms,
     if (client_wait(client, is_finished, client, deadline_ms))
         return ARTEMIS_OK;
     if (!publications_is_empty(&client->shared.publications))
-        return problem_set(problem, ARTEMIS_TIMED_OUT, "%zu events were not published in %d ms",
-                           client->shared.publications.count, timeout_ms);
+        return problem_set(problem, ARTEMIS_TIMED_OUT, "%zu event%s not published in %d ms",
+                           client->shared.publications.count,
+                           client->shared.publications.count == 1 ? " was" : "s were", timeout_ms);
     return problem_set(problem, ARTEMIS_TIMED_OUT, "not unregistered in %d ms: %s", timeout_ms,
                        client->shared.registry_problem);
 }

@@ -64,8 +64,8 @@ static void use_nodes(struct artemis_client *client, const struct http_call *cal
         servers_set_use(&client->shared.event_servers, i, list->each[i].use);
     }
     if (added > 0)
-        loop_log(client, ARTEMIS_LOG_INFO, "%s names %zu nodes that are new",
-                 loop_url(client, call->server), added);
+        loop_log(client, ARTEMIS_LOG_INFO, "%s names %zu new node%s",
+                 loop_url(client, call->server), added, added == 1 ? "" : "s");
 }
 
 /* A server without this path, or with another response, is one of the options alone. */

@@ -106,8 +106,8 @@ static void open_socket(struct artemis_client *client, uint64_t now_ms, uint64_t
 static void log_skipped(struct artemis_client *client, const char *url, size_t count)
 {
     if (count > 0)
-        loop_log(client, ARTEMIS_LOG_WARNING, "%s sent %zu invalid instances; they are ignored",
-                 url, count);
+        loop_log(client, ARTEMIS_LOG_WARNING, "%s sent %zu invalid instance%s, ignored here", url,
+                 count, count == 1 ? "" : "s");
 }
 
 static void apply_pushes(struct artemis_client *client)

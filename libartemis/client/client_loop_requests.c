@@ -240,8 +240,8 @@ static void apply_registry_response(struct artemis_client *client, struct http_c
                            now_ms, &report);
     if (report.unknown > 0)
         loop_log(client, ARTEMIS_LOG_INFO,
-                 "%s does not know %zu instances of this client; registering them again", url,
-                 report.unknown);
+                 "%s does not know %zu instance%s of this client; registering again", url,
+                 report.unknown, report.unknown == 1 ? "" : "s");
     if (report.refused[0])
         loop_log(client, ARTEMIS_LOG_WARNING, "%s refused: %s", url, report.refused);
 }

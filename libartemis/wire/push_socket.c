@@ -191,6 +191,23 @@ static void on_open(struct push_socket *socket, uint64_t now_ms)
         fail(socket, "out of memory");
 }
 
+/* What an HTTP status means here; "" if only the server knows. */
+static const char *meaning_of(int status)
+{
+    static const struct {
+        int status;
+        const char *meaning;
+    } statuses[] = {
+        {401, ": it needs a token, or does not know this one"},
+        {403, ": the token does not allow it"},
+        {404, ": it is no Artemis server, or an older one"},
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i].status == status)
+            return statuses[i].meaning;
+    return "";
+}
+
 static void run_response(struct push_socket *socket, uint64_t now_ms)
 {
     char *to = text_reserve(&socket->received, READ_BYTES);
@@ -210,7 +227,8 @@ static void run_response(struct push_socket *socket, uint64_t now_ms)
         on_open(socket, now_ms);
         break;
     case HANDSHAKE_REFUSED:
-        fail(socket, "the server answered %d to the WebSocket handshake", socket->response.status);
+        fail(socket, "the server answered %d to the WebSocket handshake%s", socket->response.status,
+             meaning_of(socket->response.status));
         socket->end = PUSH_REFUSED;
         break;
     case HANDSHAKE_INVALID:

@@ -100,12 +100,15 @@ void graph_dot(const struct cluster_graph *graph, FILE *out)
     struct graph_summary summary = cluster_graph_summary(graph);
     fputs("digraph artemis {\n  label=\"cluster ", out);
     print_text(out, graph->cluster_id);
-    fprintf(out, ": %zu of %zu nodes are ready\\n%zu of %zu links are well", summary.ready,
-            graph->node_count, summary.well, summary.links);
+    fprintf(out, ": %zu of %zu node%s %s ready\\n%zu of %zu link%s %s well", summary.ready,
+            graph->node_count, graph->node_count == 1 ? "" : "s", summary.ready == 1 ? "is" : "are",
+            summary.well, summary.links, summary.links == 1 ? "" : "s",
+            summary.well == 1 ? "is" : "are");
     if (summary.from != summary.to)
         fprintf(out, "\\ntheir highest lag is %s", view_span(summary.lag_ms, span));
     if (summary.unknown > 0)
-        fprintf(out, "\\n%zu links of nodes that have not reported: not known", summary.unknown);
+        fprintf(out, "\\n%zu link%s of nodes that have not reported: not known", summary.unknown,
+                summary.unknown == 1 ? "" : "s");
     fputs("\";\n  node [shape=box, style=\"rounded,filled\"];\n", out);
     print_nodes(graph, out);
     for (size_t from = 0; from < graph->node_count; from++)

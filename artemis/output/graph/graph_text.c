@@ -351,8 +351,9 @@ static void print_summary(const struct layout *layout, const struct graph_summar
     char span[VIEW_SPAN_MAX];
     FILE *out = layout->out;
     const struct graph_node *nodes = layout->graph->nodes;
-    fprintf(out, "%s of %s links %s well", terminal_text_count(summary->well, well),
-            terminal_text_count(summary->links, links), summary->well == 1 ? "is" : "are");
+    fprintf(out, "%s of %s link%s %s well", terminal_text_count(summary->well, well),
+            terminal_text_count(summary->links, links), summary->links == 1 ? "" : "s",
+            summary->well == 1 ? "is" : "are");
     if (summary->from != summary->to) {
         fprintf(out, "\ntheir highest lag is %s, from ", view_span(summary->lag_ms, span));
         terminal_text_print(out, graph_node_name(&nodes[summary->from]), layout->end);

@@ -171,9 +171,11 @@ static void service_without_instances_is_not_found(void **state)
             http_get(http, LOOKUP "?service_id=shop&strategy=%s&hash_key=k", strategies[i]);
         check_http(response, 404);
         check_json(response, "success", "false");
+        check_json(response, "reason", "'instance-not-found'");
         response =
             http_get(http, LOOKUP "?service_id=nowhere&strategy=%s&hash_key=k", strategies[i]);
         check_http(response, 404);
+        check_json(response, "reason", "'service-not-found'");
         number_of(http_get(http, LOOKUP "?service_id=shop&status=all&strategy=%s&hash_key=k",
                            strategies[i]));
     }

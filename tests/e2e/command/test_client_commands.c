@@ -399,7 +399,7 @@ static void lookup_prints_one_url(void **state)
     json_decref(json);
     check_run(fixture, "set-status shop s-1 down", 0, "changed");
     check_run(fixture, "lookup shop", 1, "no instance is up");
-    check_run(fixture, "lookup nowhere", 1, "nowhere");
+    check_run(fixture, "lookup nowhere", 1, "list the services: artemis services");
 }
 
 static void filters_select_and_order_instances(void **state)
@@ -453,7 +453,7 @@ static void leases_of_a_service_are_listed(void **state)
     json_t *json = run_json(fixture, "leases shop --json", 0);
     assert_int_equal(json_array_size(check_find(json, "leases.shop")), 1);
     json_decref(json);
-    check_run(fixture, "leases nowhere", 1, "no such service");
+    check_run(fixture, "leases nowhere", 1, "no such service: \"nowhere\"");
 }
 
 static void settings_of_the_server_are_listed(void **state)
@@ -495,7 +495,7 @@ static void guard_is_shown_and_released(void **state)
     check_run(fixture, "guard status", 0, "(node)  off");
     check_run(fixture, "status", 0, "guard      off\n");
     check_run(fixture, "guard release", 0, "no guard is engaged; nothing to release\n");
-    check_run(fixture, "guard status nowhere", 1, "no such service");
+    check_run(fixture, "guard status nowhere", 1, "no such service: \"nowhere\"");
     check_run(fixture, "guard release nowhere", 1, "no such service");
     call_register_many(fixture->http, "shop", 60);
     check_run(fixture, "guard release shop", 0, "the guard of shop is not engaged");

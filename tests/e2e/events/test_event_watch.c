@@ -213,7 +213,7 @@ static void token_that_may_not_see_a_topic_is_refused(void **state)
     snprintf(url, sizeof url, "ARTEMIS_URL=%s", secured.url);
     const char *const env[] = {url, "ARTEMIS_TOKEN=" TOKEN_SHOP_READER, NULL};
     check_exit_code((const char *const[]){"event", "watch", "shop-orders", "t", NULL}, env, 1,
-                    "token \"shop-reader\" may not see this topic");
+                    "token \"shop-reader\" may not see \"t\"");
     server_process_stop(&secured);
     temp_folder_remove(&folder);
 }

@@ -76,7 +76,7 @@ static void on_log(enum artemis_log_level level, const char *message, void *cont
 {
     struct servers *servers = context;
     (void)level;
-    if (strstr(message, "names 60 nodes that are new"))
+    if (strstr(message, "names 60 new nodes"))
         servers->is_learned = true;
 }
 

@@ -245,6 +245,14 @@ static void lookup_has_success_in_place_of_a_status(void **state)
     outcome = evaluate(404, "{'success':false,'message':'no instance is up'}", 0);
     assert_int_equal(outcome.exit_code, EXIT_REFUSED);
     assert_string_equal(outcome.message, "no instance is up");
+    assert_string_equal(outcome.hint, "list the instances: artemis service NAME --all");
+    outcome = evaluate(404,
+                       "{'success':false,'message':'no such service',"
+                       "'reason':'service-not-found'}",
+                       0);
+    assert_string_equal(outcome.hint, "list the services: artemis services");
+    outcome = evaluate(404, "{'success':false,'reason':'instance-not-found'}", 0);
+    assert_string_equal(outcome.hint, "list the instances: artemis service NAME --all");
     outcome = evaluate(404, "{'success':false}", 0);
     assert_int_equal(outcome.exit_code, EXIT_REFUSED);
     assert_string_not_equal(outcome.message, "");

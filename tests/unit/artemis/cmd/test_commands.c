@@ -27,6 +27,7 @@ static const struct {
     {"cluster", command_cluster},       {"diff", command_diff},
     {"snapshot", command_snapshot},     {"reload", command_reload},
     {"admin", command_admin},           {"audit", command_audit},
+    {"token", command_token},
 };
 
 enum { PRINTED_MAX = 8192, WORDS_MAX = 8 };
@@ -116,6 +117,65 @@ static void assert_usage_error(int (*command)(int, char **), const char *const w
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+static void unknown_subcommand_is_named_with_the_forms(void **state)
+{
+    (void)state;
+    assert_usage_error(command_event, WORDS("event"), "event: the form is: event fire TOPIC");
+    assert_usage_error(command_event, WORDS("event", "fier", "t", "1"), "\"fier\": the form is: ");
+    assert_usage_error(command_guard, WORDS("guard", "stauts"), "\"stauts\": the form is: guard ");
+    assert_usage_error(command_config, WORDS("config", "sow"), "\"sow\": the form is: config ");
+    assert_usage_error(command_config, WORDS("config", "show", "me"),
+                       "other argument, is given me");
+    assert_usage_error(command_snapshot, WORDS("snapshot", "take", "x"),
+                       "\"take\": the form is: snapshot save FILE");
+    assert_usage_error(command_snapshot, WORDS("snapshot", "save"), "\"save\": the form is: ");
+    assert_usage_error(command_admin, WORDS("admin", "stop"), "\"stop\": the form is: admin ");
+    assert_usage_error(command_admin, WORDS("admin", "log-level"), "log-level LEVEL");
+    assert_usage_error(command_admin, WORDS("admin", "reload", "x"), "\"reload\": the form is: ");
+    assert_usage_error(command_cluster, WORDS("cluster", "a\xe2\x80\xae"),
+                       "\"a\\u202e\": the form is: cluster");
+    assert_usage_error(command_token, WORDS("token"),
+                       "token: the form is: token new NAME --role R");
+    assert_usage_error(command_token, WORDS("token", "ned", "x"), "\"ned\": the form is: ");
+}
+
+/* Without services, a token is for all. */
+static void token_without_the_named_services_is_refused(void **state)
+{
+    (void)state;
+    assert_usage_error(command_token,
+                       WORDS("token", "new", "x", "--role", "read", "--services", ""),
+                       "--services must name services, is empty");
+    assert_usage_error(command_token, WORDS("token", "new", "x"),
+                       "--role is missing: read, write, operator, admin or peer");
+}
+
+static void payload_that_is_not_json_is_shown_with_the_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload, *problem;
+    } cases[] = {
+        {"1e400", "PAYLOAD must be JSON, is \"1e400\": real number overflow"},
+        {"text", "PAYLOAD must be JSON, is \"text\": a text needs quotes: '\"text\"'"},
+        {"{a:1}", "PAYLOAD must be JSON, is \"{a:1}\": string or '}' expected near 'a'"},
+        {"{\"a\":1,\"a\":2}", "duplicate object key"},
+        {"", "PAYLOAD must be JSON, is \"\": "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_usage_error(command_event, WORDS("event", "fire", "t", cases[i].payload),
+                           cases[i].problem);
+}
+
+static void value_of_a_wrong_option_is_shown(void **state)
+{
+    (void)state;
+    assert_usage_error(command_lookup, WORDS("lookup", "s", "--meta", "x"),
+                       "--meta must be KEY=VALUE, is \"x\"");
+    assert_usage_error(command_audit, WORDS("audit", "--data-dir", "/", "--since", "yesterday"),
+                       "T12:00:00Z, is yesterday");
+}
+
 static void register_incomplete_is_a_usage_error(void **state)
 {
     (void)state;
@@ -167,6 +227,10 @@ int main(void)
         cmocka_unit_test(help_of_each_command_fits_the_terminal),
         cmocka_unit_test(help_of_lookup_says_that_status_selects),
         cmocka_unit_test(wrong_usage_is_2_and_points_to_the_help),
+        cmocka_unit_test(unknown_subcommand_is_named_with_the_forms),
+        cmocka_unit_test(token_without_the_named_services_is_refused),
+        cmocka_unit_test(payload_that_is_not_json_is_shown_with_the_reason),
+        cmocka_unit_test(value_of_a_wrong_option_is_shown),
         cmocka_unit_test(register_incomplete_is_a_usage_error),
         cmocka_unit_test(register_file_alone_describes_the_instances),
         cmocka_unit_test(server_that_is_no_address_is_a_usage_error),

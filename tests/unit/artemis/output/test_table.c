@@ -64,7 +64,7 @@ static const char *note(const void *rows, size_t row, char scratch[TABLE_SCRATCH
     return row == 0 ? scratch : "";
 }
 
-static void print_detail_is_below_its_row_and_cut(void **state)
+static void print_detail_is_below_its_row_and_wrapped(void **state)
 {
     (void)state;
     static const struct table_column columns[] = {{.title = "NAME"}};
@@ -78,7 +78,8 @@ static void print_detail_is_below_its_row_and_cut(void **state)
     static const struct {
         size_t columns_max;
         const char *expected;
-    } cases[] = {{0, "NAME\na\n  a note of some length\nb\n"}, {10, "NAME\na\n  a note …\nb\n"}};
+    } cases[] = {{0, "NAME\na\n  a note of some length\nb\n"},
+                 {10, "NAME\na\n  a note\n  of some\n  length\nb\n"}};
     for (size_t i = 0; i < 2; i++) {
         char *printed = NULL;
         size_t size = 0;
@@ -89,6 +90,24 @@ static void print_detail_is_below_its_row_and_cut(void **state)
         assert_string_equal(printed, cases[i].expected);
         free(printed);
     }
+}
+
+static void print_whole_column_is_never_cut(void **state)
+{
+    (void)state;
+    static const struct table_column columns[] = {{.title = "TIME", .whole = true},
+                                                  {.title = "NAME"}};
+    const struct rows rows = {{{"2026-11-21T07:23:02Z", "orders-of-the-shop"}}};
+    const struct table table = {
+        .columns = columns, .column_count = 2, .row_count = 1, .cell = cell, .rows = &rows};
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    table_print(&table, out, 32);
+    fclose(out);
+    assert_string_equal(printed, "TIME                  NAME\n2026-11-21T07:23:02Z  orders-of…\n");
+    free(printed);
 }
 
 static void print_optional_column_without_content_is_left_out(void **state)
@@ -144,7 +163,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(print_columns_are_as_wide_as_their_cells),
-        cmocka_unit_test(print_detail_is_below_its_row_and_cut),
+        cmocka_unit_test(print_detail_is_below_its_row_and_wrapped),
+        cmocka_unit_test(print_whole_column_is_never_cut),
         cmocka_unit_test(print_optional_column_without_content_is_left_out),
         cmocka_unit_test(print_without_rows_is_the_titles),
         cmocka_unit_test(print_narrow_terminal_cuts_the_widest_column),

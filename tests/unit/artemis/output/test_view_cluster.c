@@ -232,6 +232,32 @@ static void events_are_a_table(void **state)
     json_decref(root);
 }
 
+static void events_on_a_terminal_have_the_reason_below(void **state)
+{
+    (void)state;
+    char *printed = NULL;
+    size_t size = 0;
+    json_t *root =
+        json_of("{'events':[{'time':'2026-11-21T07:23:02.262Z','kind':'blocked','url':"
+                "'http://registry-of-orders-1.example.com:8080','node_id':'registry-of-orders-1',"
+                "'reason':'registry-of-orders-1 is blocked by an operator at registry-of-orders-2: "
+                "the disk is broken','members':2},"
+                "{'time':'2026-11-21T07:23:03.000Z','kind':'provider-recovered','members':12}]}");
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    view_cluster_events(root, out, 80);
+    fclose(out);
+    assert_string_equal(
+        printed,
+        "TIME                  EVENT               NODE           ADDRESS         MEMBERS\n"
+        "2026-11-21T07:23:02Z  blocked             registry-of-…  registry-of-o…        2\n"
+        "  registry-of-orders-1 is blocked by an operator at registry-of-orders-2: the\n"
+        "  disk is broken\n"
+        "2026-11-21T07:23:03Z  provider-recovered  -              -                    12\n");
+    free(printed);
+    json_decref(root);
+}
+
 static void cluster_is_healthy_when_all_are_up_and_ready(void **state)
 {
     (void)state;
@@ -284,6 +310,7 @@ int main(void)
         cmocka_unit_test(peer_that_is_up_but_not_ready_is_shown_as_not_ready),
         cmocka_unit_test(cluster_with_too_few_nodes_is_not_healthy),
         cmocka_unit_test(events_are_a_table),
+        cmocka_unit_test(events_on_a_terminal_have_the_reason_below),
         cmocka_unit_test(provider_that_fails_is_shown),
         cmocka_unit_test(provider_that_warns_is_shown),
         cmocka_unit_test(order_for_an_unknown_node_is_noted),

@@ -86,14 +86,17 @@ static void json_without_memory_prints_nothing(void **state)
 static void lost_events_are_an_error_line(void **state)
 {
     const struct artemis_event some = {.type = ARTEMIS_EVENTS_LOST, .topic = "t", .lost = 5};
+    const struct artemis_event one = {.type = ARTEMIS_EVENTS_LOST, .topic = "t", .lost = 1};
     const struct artemis_event unknown = {.type = ARTEMIS_EVENTS_LOST, .topic = "t"};
     (void)state;
     FILE *out = begin();
     view_events_lost(&some, out);
+    view_events_lost(&one, out);
     view_events_lost(&unknown, out);
     fclose(out);
     assert_string_equal(printed,
                         "artemis: t: 5 events were lost here\n"
+                        "artemis: t: 1 event was lost here\n"
                         "artemis: t: the connection was lost; events may be missing here\n");
 }
 

@@ -65,6 +65,33 @@ static void print_too_wide_text_is_cut_with_a_mark(void **state)
     assert_prints("orders", 1, "…");
 }
 
+static void assert_wraps(const char *text, size_t indent, size_t columns_max, const char *expected)
+{
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    terminal_text_wrap(out, text, indent, columns_max);
+    fclose(out);
+    assert_string_equal(printed, expected);
+    free(printed);
+}
+
+static void wrap_ends_lines_at_blanks_and_characters(void **state)
+{
+    (void)state;
+    assert_wraps("", 2, 10, "");
+    assert_wraps("one two", 2, 0, "  one two\n");
+    assert_wraps("one two", 0, 7, "one two\n");
+    assert_wraps("one two three", 0, 7, "one two\nthree\n");
+    assert_wraps("one two three", 2, 8, "  one\n  two\n  three\n");
+    assert_wraps("größegröße", 0, 5, "größe\ngröße\n");
+    assert_wraps("a größegröße", 0, 6, "a\ngrößeg\nröße\n");
+    assert_wraps("ab\x1b", 0, 5, "ab\n\\x1b\n"); /* an escape is not cut */
+    assert_wraps("\x1b\x1b", 4, 5, "    \\x1b\n    \\x1b\n");
+    assert_wraps("ab", 4, 3, "    a\n    b\n");
+}
+
 static void assert_json(const char *json, const char *expected)
 {
     char *printed = NULL;
@@ -136,6 +163,7 @@ int main(void)
         cmocka_unit_test(print_terminal_controls_are_escaped),
         cmocka_unit_test(print_what_is_not_utf8_is_escaped),
         cmocka_unit_test(print_too_wide_text_is_cut_with_a_mark),
+        cmocka_unit_test(wrap_ends_lines_at_blanks_and_characters),
         cmocka_unit_test(json_is_one_line_and_an_equal_document),
         cmocka_unit_test(json_that_ends_within_a_character_is_not_read_beyond),
         cmocka_unit_test(error_message_and_hint_are_escaped),

@@ -62,7 +62,7 @@ static void nodes_and_links_have_labels_and_colours(void **state)
     assert_string_equal(
         printed,
         "digraph artemis {\n"
-        "  label=\"cluster artemis: 2 of 3 nodes are ready\\n1 of 6 links are well\\n"
+        "  label=\"cluster artemis: 2 of 3 nodes are ready\\n1 of 6 links is well\\n"
         "their highest lag is 3 ms\\n2 links of nodes that have not reported: not known\";\n"
         "  node [shape=box, style=\"rounded,filled\"];\n"
         "  subgraph cluster_region_0 {\n"
