@@ -13,8 +13,10 @@
  *
  * The latency of a change is the time from before its request is sent until a client has received
  * the end of a response with it. Prints one line: changed, responses, rate (responses a second),
- * response_bytes (on average), p50_ms, p99_ms, max_ms, missing (changes that a client has not
- * received within 2 s after the last one), cores (processor time of the server by time).
+ * response_bytes (on average), p50_ms, p99_ms, max_ms, write_p50_ms and write_p99_ms (the time from
+ * before the request of a change is sent until the writer has its response), missing (changes that
+ * a client has not received within 2 s after the last one), cores (processor time of the server by
+ * time).
  */
 #include "bench/common.h"
 
@@ -55,6 +57,7 @@ static struct {
     uint64_t expected, arrived;
     uint64_t responses, bytes;
     struct samples samples;
+    struct samples write_samples; /* until the writer has its response */
 } run;
 
 static struct client *writer(void)
@@ -164,7 +167,7 @@ static void take(struct client *c, const char *data, size_t size, double now)
 }
 
 /* Takes the responses to changes, of which there may be several. */
-static void take_written(const char *data, size_t size)
+static void take_written(const char *data, size_t size, double now)
 {
     struct text *in = &run.written;
 
@@ -182,7 +185,9 @@ static void take_written(const char *data, size_t size)
             die("a change was refused: %.*s", (int)whole, in->data);
         memmove(in->data, in->data + whole, in->size - whole);
         in->size -= whole;
-        run.writes--;
+        double sent = run.sent[run.changed - run.writes--];
+        if (sent > 0)
+            samples_add(&run.write_samples, (now - sent) * 1e3);
     }
 }
 
@@ -202,7 +207,7 @@ static void run_events(double secs)
         if (got <= 0 && errno != EAGAIN)
             die("the server closed a connection: %s", got < 0 ? strerror(errno) : "end of stream");
         if (got > 0 && c == writer())
-            take_written(buffer, (size_t)got);
+            take_written(buffer, (size_t)got, now_secs());
         else if (got > 0)
             take(c, buffer, (size_t)got, now_secs());
     }
@@ -264,10 +269,11 @@ static void change_at_rate(void)
     for (double until = now_secs() + END_SECS; run.arrived < run.expected && now_secs() < until;)
         run_events(0.005);
     printf("changed=%llu responses=%.0f rate=%.0f response_bytes=%.0f p50_ms=%.2f p99_ms=%.2f "
-           "max_ms=%.2f missing=%llu cores=%.2f\n",
+           "max_ms=%.2f write_p50_ms=%.2f write_p99_ms=%.2f missing=%llu cores=%.2f\n",
            (unsigned long long)(run.expected / run.clients), responses, rate,
            responses > 0 ? bytes / responses : 0, samples_percentile(&run.samples, 50),
            samples_percentile(&run.samples, 99), samples_percentile(&run.samples, 100),
+           samples_percentile(&run.write_samples, 50), samples_percentile(&run.write_samples, 99),
            (unsigned long long)(run.expected - run.arrived), cores);
 }
 

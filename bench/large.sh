@@ -24,10 +24,12 @@ measure_follow() {
     report=$(follow 1) || return 1
     say "follow, delta: $report"
     # shellcheck disable=SC2046 # numbers
-    set -- $(field p99_ms cores missing response_bytes rate p50_ms <<<"$report")
+    set -- $(field p99_ms cores missing response_bytes rate p50_ms write_p50_ms write_p99_ms \
+        <<<"$report")
     row follow "100 changes/s of 10,000 to 1,000" "$1" ms \
         "p50 $6, p99 $1 ms; $4 bytes a response, $5/s" '<= 20 ms' 'v <= 20'
     row follow "  cores" "$2" cores "$2 cores; $3 changes not received" '<= 1' "v <= 1 && $3 == 0"
+    row follow "  registrations meanwhile" "$8" ms "p50 $7, p99 $8 ms until the response"
     say "the same with whole lists"
     report=$(follow 0) || return 1
     say "follow, whole: $report"

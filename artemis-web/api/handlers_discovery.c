@@ -225,7 +225,7 @@ enum error handle_service(struct request *request, struct response *response,
         error = request_check_read(request, selection_id(&selection), message);
     if (!error)
         error = long_poll_read(request, &query, &get, message);
-    if (error)
+    if (error || long_poll_defer(request, &get, response))
         return error;
     struct cached_response *cached;
     error = find_response(request, &selection, &get, &cached);
@@ -294,9 +294,11 @@ enum error handle_services(struct request *request, struct response *response,
         error = read_ignored_body(request, message);
     if (!error)
         error = long_poll_read(request, &query, &get, message);
-    if (!error) /* before a response is encoded that may not be needed */
-        error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
-                                 response, message);
+    if (error || long_poll_defer(request, &get, response))
+        return error;
+    /* Before a response is encoded that may not be needed. */
+    error = long_poll_decide(request, &get, (struct slice){0}, registry_revision(registry),
+                             response, message);
     if (error || response->kind == RESPONSE_LONG_POLL)
         return error;
     response->send_etag = true;

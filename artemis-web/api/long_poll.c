@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/query/known_revision.h"
 
 enum {
@@ -85,6 +86,17 @@ enum error long_poll_read(const struct request *request, const struct query *que
     if (get->delta && known.names_epoch && !get->other_epoch)
         get->delta_since = known.revision;
     return error;
+}
+
+bool long_poll_defer(struct request *request, const struct long_poll_query *get,
+                     struct response *response)
+{
+    bool was_admitted = request->is_deferred || request->long_poll_done; /* before this call */
+    if (get->wait_ms == 0 || was_admitted || long_poll_share_take(request->long_poll_share))
+        return false;
+    request->is_deferred = true;
+    response->kind = RESPONSE_DEFERRED;
+    return true;
 }
 
 /* The body of a suspended request stays in memory; a GET has none. */

@@ -26,6 +26,10 @@ struct long_poll_query {
 /* Reads the query. Without `wait` the response comes at once. ERR_INVALID_FIELD with *message. */
 MUST_USE enum error long_poll_read(const struct request *request, const struct query *query,
                                    struct long_poll_query *get, char message[MESSAGE_BYTES]);
+/* Defers a long poll that is not in the share of this turn (long_poll_share.h): the handler returns
+ * then, and is called again in a later turn. To be called before a response is searched. */
+MUST_USE bool long_poll_defer(struct request *request, const struct long_poll_query *get,
+                              struct response *response);
 /* Decides how to answer with a response of `revision` about a service, or about all services (empty
  * id). If that is not newer than the query's revision, the response becomes a long poll or 304.
  * ERR_TOO_MANY_SUBSCRIBERS, ERR_BODY_TOO_LARGE, with *message. */

@@ -13,6 +13,7 @@
 #include "artemis-web/http/response.h"
 #include "artemis-web/http/routes.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/tls/tls_forward.h"
 
 enum {
@@ -203,7 +204,8 @@ static enum error handle(struct http_connection *http, struct response *response
         input_describe_error(http, url, method, message);
         return error;
     }
-    if (!request->long_poll_done && !request->reload) /* else it was inflated before */
+    bool was_inflated = request->long_poll_done || request->is_deferred || request->reload;
+    if (!was_inflated)
         error = request_inflate(request, message);
     return error ? error : request->route->handle(request, response, message);
 }
@@ -294,6 +296,30 @@ static bool check_token(struct http_connection *http)
     return delay_ms == 0;
 }
 
+/* --- deferred long polls ---------------------------------------------------------------------- */
+
+static void count_deferred(struct http_connection *http)
+{
+    metrics_add(&web_thread_metrics(http->thread)->long_polls_deferred, 1);
+}
+
+/* Whether the request is a long poll that was deferred or suspended, and is not in the share of
+ * this turn. */
+static bool is_deferred_again(struct http_connection *http)
+{
+    struct request *request = &http->request;
+    if (!request->is_deferred && !request->long_poll_done)
+        return false;
+    if (long_poll_share_take(request->long_poll_share))
+        return false;
+    if (!request->is_deferred)
+        count_deferred(http);
+    request->is_deferred = true;
+    return true;
+}
+
+/* --- responses -------------------------------------------------------------------------------- */
+
 static enum MHD_Result respond(struct http_connection *http, const char *url, const char *method)
 {
     struct request *request = &http->request;
@@ -304,6 +330,10 @@ static enum MHD_Result respond(struct http_connection *http, const char *url, co
     message[0] = '\0';
     response_init(&response);
     enum error error = handle(http, &response, url, method, message);
+    if (!error && response.kind == RESPONSE_DEFERRED) {
+        count_deferred(http);
+        return MHD_YES; /* without a response: the library calls again in the next turn */
+    }
     if (!error && response.kind == RESPONSE_LATER) {
         web_thread_delay(http->thread, http, response.later_ms);
         return MHD_YES;
@@ -313,6 +343,7 @@ static enum MHD_Result respond(struct http_connection *http, const char *url, co
     input_release_body(request, is_long_poll && !request->is_get);
     if (is_long_poll) {
         request->has_reservation = false; /* the push thread owns it now */
+        request->is_deferred = false;
         MHD_suspend_connection(request->mhd);
         push_add_long_poll(web->push, &response.long_poll, http, http->connection.socket);
         return MHD_YES;
@@ -359,6 +390,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         *size = 0;
         return more ? MHD_YES : MHD_NO;
     }
+    if (is_deferred_again(http))
+        return MHD_YES;
     http->request.now = clock_now();
     input_check_trailers(http);
     if (http->request.long_poll_done)

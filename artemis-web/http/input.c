@@ -104,6 +104,7 @@ void input_begin(struct http_connection *http, struct MHD_Connection *mhd, const
         .web = web,
         .engine = web->engine,
         .push = web->push,
+        .long_poll_share = web_thread_long_poll_share(http->thread),
         .mhd = mhd,
         .http_version = version,
         .header = request->header,

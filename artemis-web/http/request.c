@@ -250,6 +250,7 @@ void response_clear(struct response *response)
     case RESPONSE_CONSTANT:
     case RESPONSE_UPGRADE:
     case RESPONSE_LONG_POLL:
+    case RESPONSE_DEFERRED:
     case RESPONSE_LATER:
         break;
     }

@@ -17,6 +17,7 @@
 #include "artemis-web/push/push.h"
 
 struct MHD_Connection;
+struct long_poll_share;
 struct reload_job;
 struct web;
 struct route;
@@ -25,15 +26,16 @@ struct request {
     struct web *web;
     struct engine *engine;
     struct push *push;
-    struct MHD_Connection *mhd; /* for the files of the HTTP server only */
-    struct framing *header;     /* NULL: the connection has become a WebSocket */
-    const struct route *route;  /* NULL: no such path */
-    const struct token *token;  /* of the client; NULL: none, or none is needed */
-    const char *http_version;   /* "HTTP/1.1" */
-    uint64_t discarded_bytes;   /* of the body, since it was refused */
-    uint64_t buffered_bytes;    /* share of this request in web.buffered_bytes */
-    struct text body;           /* as received; inflated before a handler sees it */
-    struct moment now;          /* when it was complete; before that, only mono_ms of its start */
+    struct long_poll_share *long_poll_share; /* of its web thread */
+    struct MHD_Connection *mhd;              /* for the files of the HTTP server only */
+    struct framing *header;                  /* NULL: the connection has become a WebSocket */
+    const struct route *route;               /* NULL: no such path */
+    const struct token *token;               /* of the client; NULL: none, or none is needed */
+    const char *http_version;                /* "HTTP/1.1" */
+    uint64_t discarded_bytes;                /* of the body, since it was refused */
+    uint64_t buffered_bytes;                 /* share of this request in web.buffered_bytes */
+    struct text body;                        /* as received; inflated before a handler sees it */
+    struct moment now; /* when it was complete; before that, only mono_ms of its start */
     uint64_t started_ns;
     enum name_casing names; /* that were read so far, in the query or the body */
     enum error refused;     /* the handler is not called, and the rest of the body is discarded */
@@ -43,6 +45,7 @@ struct request {
     bool was_silent;      /* the connection had been without a request for over SILENT_MS */
     bool write_delayed;   /* the request was suspended once, to find out whether its client left */
     bool long_poll_done;  /* the request was suspended once; it is not suspended again */
+    bool is_deferred;     /* a long poll that a turn of the web thread has deferred */
     bool failure_counted; /* the authentication failed, and that is counted */
     bool has_reservation; /* by request_reserve; the push thread has not taken it over yet */
     struct reload_job *reload; /* whose end the request waits for; NULL: none */
@@ -71,6 +74,7 @@ enum response_kind {
     RESPONSE_STREAM,    /* stream */
     RESPONSE_UPGRADE,   /* upgrade: the connection becomes a WebSocket */
     RESPONSE_LONG_POLL, /* long_poll: the request is suspended and handled once more */
+    RESPONSE_DEFERRED,  /* a long poll that is handled in a later turn, see long_poll_share.h */
     RESPONSE_LATER,     /* later_ms: the request is suspended until then and handled once more */
 };
 

@@ -13,6 +13,7 @@
 #include "artemis-server/log.h"
 #include "artemis-web/connections/loop.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/push/push.h"
 
 enum {
@@ -39,6 +40,7 @@ struct web_thread {
     _Atomic uint32_t connections; /* passed to this thread and not ended */
     /* Used by its loop alone: */
     struct web_thread_bodies bodies;
+    struct long_poll_share long_poll_share;
     bool started_connection;                /* by the socket that is being added */
     struct web_listener *listener;          /* of that socket */
     TAILQ_HEAD(, http_connection) awaiting; /* suspended in their handshake */
@@ -118,6 +120,11 @@ uint32_t web_thread_number(const struct web_thread *thread)
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread)
 {
     return &thread->bodies;
+}
+
+struct long_poll_share *web_thread_long_poll_share(struct web_thread *thread)
+{
+    return &thread->long_poll_share;
 }
 
 struct thread_metrics *web_thread_metrics(struct web_thread *thread)
@@ -341,6 +348,7 @@ static int before_wait(void *context)
     struct web_thread *thread = context;
     engine_wake_replication(thread->web->engine); /* for responses that are not sent completely */
     push_wake_for_long_polls(thread->web->push);
+    long_poll_share_begin(&thread->long_poll_share);
     if (TAILQ_EMPTY(&thread->delayed))
         return -1;
     uint64_t now_ms = clock_now().mono_ms;

@@ -21,6 +21,7 @@
 #include "artemis-web/tls/watch.h"
 
 struct http_connection;
+struct long_poll_share;
 struct thread_metrics;
 struct web;
 struct web_listener;
@@ -76,6 +77,8 @@ struct web_listener *web_thread_listener(const struct web_thread *thread);
 uint32_t web_thread_number(const struct web_thread *thread);
 /* The responses that the thread keeps. Called on the thread itself. */
 struct web_thread_bodies *web_thread_bodies(struct web_thread *thread);
+/* The long polls that it handles in this turn. Only the thread itself uses it. */
+struct long_poll_share *web_thread_long_poll_share(struct web_thread *thread);
 /* The counters of the thread. Only the thread itself changes them. */
 struct thread_metrics *web_thread_metrics(struct web_thread *thread);
 void web_thread_ended_connection(struct web_thread *thread, bool upgraded);

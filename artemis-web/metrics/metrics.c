@@ -21,6 +21,7 @@ struct metric_values {
     struct push_status push;
     uint64_t request_bytes;
     uint64_t response_bytes;
+    uint64_t long_polls_deferred;
     uint64_t unread_bytes;
     uint64_t stalls;
     uint64_t auth_failures;
@@ -108,6 +109,7 @@ struct metric_values {
     X("artemis_push_reloads_total",            "counter", push.resyncs,                   "Resyncs: current states sent to lagging subscriptions.") \
     X("artemis_websocket_messages_total",      "counter", push.messages,                  "Messages received on WebSockets.") \
     X("artemis_waits_total",                   "counter", push.long_polls_started,        "Long polls started.") \
+    X("artemis_waits_deferred_total",          "counter", long_polls_deferred,            "Times that a long poll was deferred because its web thread had enough others to handle first.") \
     X("artemis_websockets_closed_idle_total",  "counter", push.closed_idle,               "WebSockets closed because the client sent nothing for too long.") \
     X("artemis_websockets_closed_slow_total",  "counter", push.closed_slow,               "WebSockets closed because the client did not read.") \
     X("artemis_websockets_closed_errors_total", "counter", push.closed_errors,             "WebSockets closed because the client violated the protocol.") \
@@ -313,6 +315,7 @@ static void collect(struct metrics *metrics, struct engine *engine, struct conne
     SLIST_FOREACH (thread, &metrics->threads, link) {
         values->request_bytes += get(&thread->request_bytes);
         values->response_bytes += get(&thread->response_bytes);
+        values->long_polls_deferred += get(&thread->long_polls_deferred);
     }
     values->stalls = atomic_load(&engine->stall.count);
     values->auth_failures = get(&engine->auth.failures);

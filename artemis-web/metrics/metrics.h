@@ -34,6 +34,7 @@ struct thread_metrics {
         routes[METRIC_ROUTES_MAX + 1]; /* at route_count: requests without a route */
     _Atomic uint64_t request_bytes;    /* of bodies as received */
     _Atomic uint64_t response_bytes;   /* of bodies as sent */
+    _Atomic uint64_t long_polls_deferred;
 };
 
 struct metrics {

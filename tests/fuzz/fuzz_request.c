@@ -18,6 +18,7 @@
 #include "artemis-web/api/route_table.h"
 #include "artemis-web/http/authentication.h"
 #include "artemis-web/http/web_internal.h"
+#include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/push/push_internal.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/support/fake_microhttpd.h"
@@ -36,6 +37,7 @@ static struct config config;
 static struct engine engine = {.config = &config, .epoch = "run"};
 static struct web web;
 static struct push push;
+static struct long_poll_share share; /* none is left: each long poll is deferred once */
 
 static void unused(void *connection)
 {
@@ -154,6 +156,7 @@ static void check_body(struct response *response)
         assert(strlen(response->upgrade.accept) == WEBSOCKET_ACCEPT_BYTES - 1);
         break;
     case RESPONSE_LONG_POLL:
+    case RESPONSE_DEFERRED:
         assert(false); /* handled again before */
         break;
     case RESPONSE_LATER:
@@ -170,7 +173,7 @@ static enum error handle(struct request *request, struct response *response,
     enum error error = request->refused;
     if (error == ERR_NOT_A_PEER || error == ERR_CLUSTER_MISMATCH)
         authentication_describe_peer(request, error, message);
-    if (!error && !request->long_poll_done)
+    if (!error && !request->long_poll_done && !request->is_deferred)
         error = request_inflate(request, message);
     return error ? error : request->route->handle(request, response, message);
 }
@@ -180,6 +183,11 @@ static void serve(struct request *request)
     char message[MESSAGE_BYTES] = "";
     struct response response = {0};
     enum error error = handle(request, &response, message);
+    if (!error && response.kind == RESPONSE_DEFERRED) {
+        assert(request->is_deferred);
+        response = (struct response){0};
+        error = handle(request, &response, message);
+    }
     if (!error && response.kind == RESPONSE_LONG_POLL) {
         assert(request->long_poll_done && request->has_reservation);
         assert(response.long_poll.until_ms - now.mono_ms <= LONG_POLL_MS_MAX);
@@ -235,6 +243,7 @@ static void run_request(const uint8_t *data, size_t size)
     struct request request = {.web = &web,
                               .engine = &engine,
                               .push = &push,
+                              .long_poll_share = &share,
                               .mhd = (struct MHD_Connection *)&library,
                               .http_version = "HTTP/1.1",
                               .now = now};
@@ -287,7 +296,8 @@ static void check_snapshot(void)
     struct copy copy = {.registry = create_registry("copy")};
     struct peer_reader *reader = NULL;
     struct response response = {0};
-    struct request request = {.web = &web, .engine = &engine, .push = &push, .now = now};
+    struct request request = {
+        .web = &web, .engine = &engine, .push = &push, .long_poll_share = &share, .now = now};
     const struct route *route =
         route_find(&api_routes, "/api/replication/registry/services", &java);
     enum error error = route->handle(&request, &response, message);

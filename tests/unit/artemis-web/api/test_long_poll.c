@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "artemis-web/http/request.h"
+#include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/push/push_internal.h"
 #include "tests/unit/artemis-server/registry/registry_fixture.h"
 
@@ -18,6 +19,7 @@ struct parameters {
 static struct config config;
 static struct engine engine = {.config = &config, .epoch = "run0"};
 static struct push push = {.clients_max = 2};
+static struct long_poll_share share;
 
 static struct slice value_of(const char *text)
 {
@@ -49,7 +51,11 @@ static int tear_down(void **state)
 
 static struct request make_request(void)
 {
-    return (struct request){.engine = &engine, .push = &push, .is_get = true, .now = at_ms(0)};
+    return (struct request){.engine = &engine,
+                            .push = &push,
+                            .long_poll_share = &share,
+                            .is_get = true,
+                            .now = at_ms(0)};
 }
 
 static struct long_poll_query read_query(struct parameters of)
@@ -250,6 +256,40 @@ static void long_poll_at_the_limit_is_refused(void **state)
     assert_int_equal(push.counters.refused, 1);
 }
 
+static bool defers(struct request *request, struct long_poll_query get)
+{
+    struct response response = {0};
+    bool deferred = long_poll_defer(request, &get, &response);
+    assert_true(deferred == (response.kind == RESPONSE_DEFERRED));
+    return deferred;
+}
+
+static void long_poll_beyond_the_share_is_deferred(void **state)
+{
+    (void)state;
+    struct request first = make_request();
+    struct request second = make_request();
+    share.left = 1;
+    assert_false(defers(&first, for_a_second_from_7));
+    assert_true(defers(&second, for_a_second_from_7));
+    assert_true(second.is_deferred && !first.is_deferred);
+    assert_int_equal(share.deferred, 1);
+    struct request third = make_request();
+    assert_false(defers(&third, (struct long_poll_query){.requested = true, .revision = 7}));
+}
+
+/* The caller of the handler has taken the share. */
+static void long_poll_that_is_handled_again_is_not_deferred(void **state)
+{
+    (void)state;
+    struct request deferred = make_request();
+    struct request suspended = make_request();
+    deferred.is_deferred = true;
+    suspended.long_poll_done = true;
+    share.left = 0;
+    assert_false(defers(&deferred, for_a_second_from_7) || defers(&suspended, for_a_second_from_7));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -263,6 +303,8 @@ int main(void)
         TEST(newer_version_is_sent_at_once),
         TEST(wait_of_zero_or_draining_node_is_304_at_once),
         TEST(long_poll_at_the_limit_is_refused),
+        TEST(long_poll_beyond_the_share_is_deferred),
+        TEST(long_poll_that_is_handled_again_is_not_deferred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * long_poll_share - how many long polls a web thread handles in one turn of its loop.
+ *
+ * A turn handles all requests that are ready. With many clients that follow services which change
+ * all the time, these are long polls for the most part, and a heartbeat or a registration would
+ * wait for all of their responses. A turn therefore handles only a share of the long polls. The
+ * others are deferred: libmicrohttpd calls their handler again in each turn, in the order in which
+ * they arrived, until they are in the share of a turn. Other requests are never deferred. The
+ * response to a deferred long poll contains the changes up to the turn in which it is handled.
+ *
+ * Each turn costs one call for each deferred long poll. The share therefore grows with their
+ * number, so that each long poll is deferred for at most about LONG_POLL_TURNS turns.
+ *
+ * A share belongs to one web thread. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    LONG_POLL_SHARE_MIN = 16, /* long polls of a turn, at least */
+    LONG_POLL_TURNS = 12,     /* in which those are handled that one turn has deferred */
+};
+
+struct long_poll_share {
+    uint32_t left;     /* long polls that this turn may still handle */
+    uint32_t deferred; /* those that it has deferred */
+};
+
+/* Begins a turn. */
+void long_poll_share_begin(struct long_poll_share *share);
+/* Whether this turn handles one more long poll; otherwise it is deferred to the next turn. */
+bool long_poll_share_take(struct long_poll_share *share);
