@@ -86,38 +86,23 @@ static void order_keys(struct registry *registry, const struct instance_key *con
     }
 }
 
-/* Loads what shard_insert will read and write for a key that is not known: a slot of the index of
- * services, the list of a bucket, and its first record. */
-static void prefetch_for_insert(const struct shard *shard, uint32_t service_hash, uint32_t bucket)
-{
-    hash_index_prefetch(&shard->service_index, service_hash);
-    if (shard->buckets[bucket])
-        __builtin_prefetch(shard_record(shard, shard->buckets[bucket]), true);
-}
-
 /* Finds the records of the keys of a shard by their hashes. What the visits will read is loaded for
- * all of them at once: slots of the index, then records, then instances. */
-static void find_by_hash(const struct shard *shard, const struct instance_key *const keys[],
-                         struct key_order *order, uint8_t first)
+ * all of them at once: slots of the index, then records, then instances. For a key that is not
+ * known, shard_insert reads the index of services. */
+static void find_by_hash(const struct shard *shard, struct key_order *order, uint8_t first)
 {
-    uint32_t buckets[REGISTRY_KEYS_MAX]; /* of unknown keys */
     for (uint8_t i = first; i != NO_KEY; i = order->next[i])
         hash_index_prefetch(&shard->record_index, order->hashes[i]);
     for (uint8_t i = first; i != NO_KEY; i = order->next[i]) {
         order->numbers[i] = hash_index_guess(&shard->record_index, order->hashes[i]);
-        if (order->numbers[i]) {
+        if (order->numbers[i])
             __builtin_prefetch(shard_record(shard, order->numbers[i]), true);
-            continue;
-        }
-        buckets[i] = bucket_of_key(instance_key_packed(keys[i]));
-        __builtin_prefetch(&shard->buckets[buckets[i]], true);
+        else
+            hash_index_prefetch(&shard->service_index, order->service_hashes[i]);
     }
-    for (uint8_t i = first; i != NO_KEY; i = order->next[i]) {
+    for (uint8_t i = first; i != NO_KEY; i = order->next[i])
         if (order->numbers[i])
             __builtin_prefetch(shard_record(shard, order->numbers[i])->instance);
-        else
-            prefetch_for_insert(shard, order->service_hashes[i], buckets[i]);
-    }
 }
 
 static void find_again(struct locked_key *key, struct slice packed)
@@ -147,7 +132,7 @@ void registry_visit_keys(struct registry *registry, const struct instance_key *c
         uint8_t first = order.first[locked - registry->shards];
         struct locked_key key = {.locked = locked, .shard = &locked->shard};
         pthread_mutex_lock(&locked->lock);
-        find_by_hash(key.shard, keys, &order, first);
+        find_by_hash(key.shard, &order, first);
         for (uint8_t i = first; i != NO_KEY; i = order.next[i]) {
             key.location = (struct service_location){locked, order.service_hashes[i]};
             key.hash = order.hashes[i];

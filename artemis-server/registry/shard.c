@@ -221,7 +221,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
 {
     struct slice id = instance_text(instance, FIELD_SERVICE);
     uint32_t bucket = bucket_of_key(instance_packed_key(instance));
-    __builtin_prefetch(&shard->buckets[bucket], true); /* for shard_link_bucket, as below */
+    __builtin_prefetch(&shard->buckets[bucket], true); /* for shard_link_bucket */
     uint32_t service_number = shard_find_service(shard, service_hash, id);
     bool is_new = service_number == 0;
     enum error error = is_new ? add_service(shard, service_hash, id, &service_number) : ERR_NONE;
@@ -234,8 +234,6 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
             remove_service(shard, service_number);
         return error;
     }
-    if (shard->buckets[bucket])
-        __builtin_prefetch(shard_record(shard, shard->buckets[bucket]), true);
     struct service *service = shard_service(shard, service_number);
     struct record *record = shard_record(shard, number);
     record->instance = shard_share_texts(shard, number, instance);
@@ -539,10 +537,13 @@ static void validate_buckets(const struct shard *shard, struct sums *sums)
 {
     for (uint32_t bucket = 0; bucket < DIGEST_BUCKETS; bucket++) {
         uint32_t before = 0;
+        bool is_linked_back = false;
         for (uint32_t number = shard->buckets[bucket]; number;
              number = shard_record(shard, number)->bucket_next) {
             const struct record *record = shard_record(shard, number);
-            assert(record->instance && record->bucket == bucket && record->bucket_prev == before);
+            is_linked_back = is_linked_back || record->bucket_prev;
+            assert(record->instance && record->bucket == bucket);
+            assert(record->bucket_prev == (is_linked_back ? before : 0));
             if (record->node != NODE_NUMBER_SELF)
                 assert(node_id_table_id(shard->settings.node_ids, record->node));
             before = number;

@@ -71,7 +71,7 @@ struct record {
     uint32_t member;           /* index in the service's members */
     uint32_t hash;             /* of the key, for the index */
     uint32_t bucket_next;      /* the list of the bucket, of this shard alone */
-    uint32_t bucket_prev;      /* 0: the first */
+    uint32_t bucket_prev;      /* 0: the first, or not linked back yet */
     uint16_t node;             /* number in the node id table, a reference */
     uint16_t bucket : DIGEST_BUCKET_BITS;
     uint16_t lease_state : 3;
@@ -334,8 +334,11 @@ void shard_expire_tombstones(struct shard *shard, uint64_t now_ms, unsigned *ste
 
 /* The digest bucket of a key, the same on every node. */
 uint32_t bucket_of_key(struct slice packed_key);
-/* Links a new record into the list of its bucket. */
+/* Puts a new record at the front of the list of its bucket. The record that was there is not linked
+ * back: it is rarely in the cache. The records that are not linked back are always the first ones
+ * of a list. */
 void shard_link_bucket(struct shard *shard, uint32_t number, uint32_t bucket);
+/* Costs a visit of each record that was put into the list since the last removal from it. */
 void shard_unlink_bucket(struct shard *shard, uint32_t number);
 
 /* Memory in the dirty lists for one more record. */

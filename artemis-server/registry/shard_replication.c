@@ -21,14 +21,26 @@ void shard_link_bucket(struct shard *shard, uint32_t number, uint32_t bucket)
     record->bucket = bucket & (DIGEST_BUCKETS - 1);
     record->bucket_prev = 0;
     record->bucket_next = shard->buckets[bucket];
-    if (record->bucket_next)
-        shard_record(shard, record->bucket_next)->bucket_prev = number;
     shard->buckets[bucket] = number;
+}
+
+/* Links the records at the front of a list back that are not linked back yet. */
+static void link_back(struct shard *shard, uint32_t bucket)
+{
+    uint32_t before = shard->buckets[bucket];
+    uint32_t number = shard_record(shard, before)->bucket_next;
+    while (number && !shard_record(shard, number)->bucket_prev) {
+        struct record *record = shard_record(shard, number);
+        record->bucket_prev = before;
+        before = number;
+        number = record->bucket_next;
+    }
 }
 
 void shard_unlink_bucket(struct shard *shard, uint32_t number)
 {
     const struct record *record = shard_record(shard, number);
+    link_back(shard, record->bucket);
     if (record->bucket_prev)
         shard_record(shard, record->bucket_prev)->bucket_next = record->bucket_next;
     else
