@@ -155,7 +155,7 @@ static void check_unknown(const char *json, const char *expected)
 {
     char *printed = NULL;
     size_t size = 0;
-    json_t *root = json_of(json);
+    json_t *root = quoted_json(json);
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_cluster_unknown(root, out);
@@ -237,12 +237,12 @@ static void events_on_a_terminal_have_the_reason_below(void **state)
     (void)state;
     char *printed = NULL;
     size_t size = 0;
-    json_t *root =
-        json_of("{'events':[{'time':'2026-11-21T07:23:02.262Z','kind':'blocked','url':"
-                "'http://registry-of-orders-1.example.com:8080','node_id':'registry-of-orders-1',"
-                "'reason':'registry-of-orders-1 is blocked by an operator at registry-of-orders-2: "
-                "the disk is broken','members':2},"
-                "{'time':'2026-11-21T07:23:03.000Z','kind':'provider-recovered','members':12}]}");
+    json_t *root = quoted_json(
+        "{'events':[{'time':'2026-11-21T07:23:02.262Z','kind':'blocked','url':"
+        "'http://registry-of-orders-1.example.com:8080','node_id':'registry-of-orders-1',"
+        "'reason':'registry-of-orders-1 is blocked by an operator at registry-of-orders-2: "
+        "the disk is broken','members':2},"
+        "{'time':'2026-11-21T07:23:03.000Z','kind':'provider-recovered','members':12}]}");
     FILE *out = open_memstream(&printed, &size);
     assert_non_null(out);
     view_cluster_events(root, out, 80);
