@@ -144,14 +144,21 @@ static void put_tombstone(struct database *database, const char *id, uint64_t hl
     instance_unref(instance);
 }
 
+static void remove_folder(void)
+{
+    empty_folder();
+    rmdir(folder);
+}
+
 /* Three instances, a tombstone, and the numbers. */
 static void prepare(void)
 {
     const uint64_t hlc = (now.wall_ms - 5000) << 16;
-    snprintf(folder, sizeof(folder), "/dev/shm/artemis-fuzz-%d", (int)getpid());
+    snprintf(folder, sizeof(folder), "/dev/shm/artemis-fuzz-XXXXXX");
+    assert(mkdtemp(folder));
+    atexit(remove_folder);
     snprintf(path, sizeof(path), "%s/%s", folder, DATABASE_FILE);
     log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
-    assert(mkdir(folder, 0700) == 0);
     struct database *database = open_new();
     put_instance(database, "a", hlc);
     put_instance(database, "b", hlc + 1);
