@@ -174,7 +174,7 @@ const struct config_setting config_settings[] = {
      .description = "How long a node that does not renew its lease in etcd stays registered, in "
                     "seconds. It renews three times in that time."},
     {ROW(cluster, consul.address), .type = CONFIG_TEXT, .form = CONFIG_FORM_PEER, .min = 1,
-     .max = 65535, .default_value = "127.0.0.1:8500",
+     .max = 65535, .default_value = "127.0.0.1:8500", .reloadable = true,
      .description = "Address of the Consul agent of this host for the provider `consul`. Without a "
                     "scheme it is http."},
     {ROW(cluster, consul.service), .type = CONFIG_TEXT, .form = CONFIG_FORM_LABEL,
@@ -182,20 +182,20 @@ const struct config_setting config_settings[] = {
      .description = "Name of the service in Consul whose instances are the nodes. Each cluster "
                     "needs its own."},
     {ROW(cluster, consul.token), .type = CONFIG_TEXT, .form = CONFIG_FORM_SECRET,
-     .default_value = "", .default_note = "none is sent", .secret = true,
+     .default_value = "", .default_note = "none is sent", .secret = true, .reloadable = true,
      .description = "ACL token that is sent to Consul."},
-    {FILE_PATH(cluster, consul.token_file),
+    {FILE_PATH(cluster, consul.token_file), .reloadable = true,
      .description = "File with that token, instead of `cluster.consul.token`. It is read for each "
                     "request."},
-    {FILE_PATH(cluster, consul.ca),
+    {FILE_PATH(cluster, consul.ca), .reloadable = true,
      .description =
          "Certificates of the authorities that sign the certificate of the Consul agent, a PEM "
          "file; without it, those of the system. For an address with https."},
-    {FILE_PATH(cluster, consul.cert),
+    {FILE_PATH(cluster, consul.cert), .reloadable = true,
      .description = "Certificate of this node for the Consul agent, a PEM file with the chain."},
-    {FILE_PATH(cluster, consul.key),
+    {FILE_PATH(cluster, consul.key), .reloadable = true,
      .description = "Private key of `cluster.consul.cert`, a PEM file without a password."},
-    {NUMBER(cluster, consul.ttl_secs, 2, 3600, "10"),
+    {NUMBER(cluster, consul.ttl_secs, 2, 3600, "10"), .reloadable = true,
      .description =
          "Time-to-live of the check of this node in Consul, in seconds. The node updates "
          "it three times in that time; without an update it leaves the topologies of "

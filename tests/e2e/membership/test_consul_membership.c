@@ -18,7 +18,7 @@ enum { SETTINGS_BYTES = 320, READ_INTERVAL_MS = 250 };
 
 #define TOKEN "01234567-89ab-cdef-0123-456789abcdef"
 
-static struct consul_agent agent;
+static struct consul_agent agent, other_agent;
 static struct member_node nodes[MEMBER_NODES_MAX];
 static struct temp_folder folder; /* of certificates */
 static uint16_t peer_port;
@@ -35,6 +35,7 @@ static int tear_down(void **state)
     (void)state;
     member_node_stop_all(nodes);
     consul_agent_free(&agent);
+    consul_agent_free(&other_agent);
     if (folder.path[0])
         temp_folder_remove(&folder);
     folder.path[0] = '\0';
@@ -295,6 +296,42 @@ static void token_is_read_for_each_request_and_never_shown(void **state)
     assert_false(consul_agent_has(&agent, "artemis-node1"));
 }
 
+/* The agents have a Consul each. */
+static void reloaded_address_and_token_keep_the_nodes(void **state)
+{
+    (void)state;
+    char text[SETTINGS_BYTES];
+    temp_folder_make(&folder);
+    start_agent(false);
+    snprintf(text, sizeof text, "[cluster.consul]\naddress = \"%s\"\nttl_secs = 3600\n",
+             agent.http.url);
+    for (int number = 1; number <= 2; number++)
+        member_node_start_with(nodes, number, peer_port,
+                               temp_folder_write(&folder, "artemis.toml", text),
+                               (const char *const[]){"cluster.provider=consul", NULL});
+    member_node_wait_mesh(nodes);
+    consul_agent_init(&other_agent, false);
+    consul_agent_set_token(&other_agent, TOKEN, true);
+    consul_agent_start(&other_agent);
+    snprintf(text, sizeof text,
+             "[cluster.consul]\naddress = \"%s\"\ntoken = \"" TOKEN "\"\nttl_secs = 3600\n",
+             other_agent.http.url);
+    member_node_reload(&nodes[1], &folder, "artemis.toml", text);
+    json_api_wait_above(&other_agent.http, &other_agent.updates, 0);
+    member_node_reload(&nodes[2], &folder, "artemis.toml", text);
+    json_api_wait_above(&other_agent.http, &other_agent.updates, 1);
+    consul_agent_stop(&agent);
+    member_node_wait_mesh(nodes);
+    for (int number = 1; number <= 2; number++) {
+        assert_string_equal(member_node_wait_provider(&nodes[number], "up"), "");
+        expect_no_departure(&nodes[number]);
+    }
+    member_node_stop(&nodes[2]);
+    assert_true(consul_agent_has(&other_agent, "artemis-node1"));
+    assert_false(consul_agent_has(&other_agent, "artemis-node2"));
+    member_node_wait_mesh(nodes);
+}
+
 /* Without a token Consul does not say that its rules hide the instances. */
 static void empty_list_without_a_token_keeps_the_nodes(void **state)
 {
@@ -362,6 +399,7 @@ int main(void)
         TEST(responses_that_are_not_valid_are_named_and_change_nothing),
         TEST(instance_without_a_valid_address_is_left_out),
         TEST(token_is_read_for_each_request_and_never_shown),
+        TEST(reloaded_address_and_token_keep_the_nodes),
         TEST(empty_list_without_a_token_keeps_the_nodes),
         TEST(tls_is_supported_for_the_agent_and_between_nodes),
         TEST(static_members_are_merged_with_those_of_consul),

@@ -41,6 +41,7 @@ void consul_plan_init(struct consul_plan *plan, const struct config *config, con
 {
     *plan = (struct consul_plan){
         .config = config,
+        .settings = config,
         .peer_url = peer_url,
         .ttl_ms = config->cluster.consul.ttl_secs * (uint64_t)MS_PER_SEC,
     };
@@ -50,6 +51,33 @@ void consul_plan_init(struct consul_plan *plan, const struct config *config, con
 static uint64_t lower(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* The list is read again. The nodes that are missing stay, and their time begins with the next
+ * list. */
+static void read_again(struct consul_plan *plan)
+{
+    plan->index = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        plan->nodes[i].keep_until_ms = 0;
+}
+
+static void begin_again(struct consul_task *task, uint64_t now_ms)
+{
+    task->is_calling = false;
+    task->due_ms = now_ms;
+}
+
+void consul_plan_set_settings(struct consul_plan *plan, const struct config *settings,
+                              uint64_t now_ms)
+{
+    plan->settings = settings;
+    plan->ttl_ms = settings->cluster.consul.ttl_secs * (uint64_t)MS_PER_SEC;
+    plan->is_registered = plan->is_updated = false;
+    begin_again(&plan->registration, now_ms);
+    begin_again(&plan->reading, now_ms);
+    read_again(plan);
+    plan->own_until_ms = plan->is_missing = 0;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
@@ -141,7 +169,7 @@ static void write_registration(const struct consul_plan *plan, struct json_write
         host[strcspn(host, "]")] = '\0';
     }
     name(w, "ID"), jw_string(w, plan->id);
-    name(w, "Name"), jw_string(w, plan->config->cluster.consul.service);
+    name(w, "Name"), jw_string(w, plan->settings->cluster.consul.service);
     name(w, "Address"), jw_string(w, host);
     name(w, "Port"), jw_u64(w, strtoul(colon + 1, NULL, 10));
     write_meta(plan, url, w);
@@ -172,13 +200,13 @@ const char *consul_plan_method(enum consul_step step)
 
 static void write_url(const struct consul_plan *plan, enum consul_step step, struct text *url)
 {
-    const char *address = plan->config->cluster.consul.address;
+    const char *address = plan->settings->cluster.consul.address;
     text_printf(url, "%s%s%s", strstr(address, "://") ? "" : "http://", address,
                 requests[step].path);
     if (step == CONSUL_UPDATE || step == CONSUL_DEREGISTER)
         text_append_string(url, plan->id);
     if (step == CONSUL_READ)
-        text_printf(url, "%s?passing", plan->config->cluster.consul.service);
+        text_printf(url, "%s?passing", plan->settings->cluster.consul.service);
     if (step == CONSUL_READ && plan->index > 0)
         text_printf(url, "&index=%" PRIu64 "&wait=%ds", plan->index, CONSUL_WAIT_SECS);
 }
@@ -288,8 +316,6 @@ void consul_plan_on_start(struct consul_plan *plan, enum consul_step step, uint6
     plan->may_be_registered |= step == CONSUL_REGISTER;
 }
 
-/* After a failure the whole list is read again. Nodes that are missing in it stay for a time, which
- * begins with that list. */
 static void fail(struct consul_plan *plan, struct consul_task *task, const char *problem,
                  uint64_t random, uint64_t now_ms)
 {
@@ -298,11 +324,8 @@ static void fail(struct consul_plan *plan, struct consul_task *task, const char 
     task->failures++;
     task->is_calling = false;
     task->due_ms = now_ms + lower(backoff_ms(task->failures, random), RETRY_MAX_MS);
-    if (task != &plan->reading)
-        return;
-    plan->index = 0;
-    for (size_t i = 0; i < plan->count; i++)
-        plan->nodes[i].keep_until_ms = 0;
+    if (task == &plan->reading)
+        read_again(plan);
 }
 
 /* An agent that had registered the check before keeps its state, so the first update is at once. */
@@ -342,8 +365,8 @@ void consul_plan_on_list(struct consul_plan *plan, const struct consul_list *lis
     const char *reason = read_response(plan, list, now_ms);
     if (reason) {
         snprintf(problem, sizeof(problem), "%.200s%s%.63s: %.180s",
-                 plan->config->cluster.consul.address, requests[CONSUL_READ].path,
-                 plan->config->cluster.consul.service, reason);
+                 plan->settings->cluster.consul.address, requests[CONSUL_READ].path,
+                 plan->settings->cluster.consul.service, reason);
         fail(plan, &plan->reading, problem, random, now_ms);
         return;
     }

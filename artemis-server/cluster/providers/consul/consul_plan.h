@@ -47,9 +47,10 @@ struct consul_task {
 };
 
 struct consul_plan {
-    const struct config *config; /* borrowed */
-    const char *peer_url;        /* borrowed */
-    char id[CONSUL_ID_BYTES];    /* of the instance: SERVICE-NODE_ID */
+    const struct config *config;   /* borrowed; of this node */
+    const struct config *settings; /* borrowed; cluster.consul */
+    const char *peer_url;          /* borrowed */
+    char id[CONSUL_ID_BYTES];      /* of the instance: SERVICE-NODE_ID */
     uint64_t ttl_ms;
     struct consul_task registration, reading;
     bool may_be_registered; /* a registration has been sent */
@@ -80,6 +81,10 @@ struct consul_list {
 
 /* `peer_url` is the address of this node for its peers, http[s]://HOST:PORT. */
 void consul_plan_init(struct consul_plan *plan, const struct config *config, const char *peer_url);
+/* Uses cluster.consul of `settings` from now on, which has the same service. Requests that are in
+ * flight must have been cancelled. This node registers again, and the list is read anew. */
+void consul_plan_set_settings(struct consul_plan *plan, const struct config *settings,
+                              uint64_t now_ms);
 
 /* The step that is to begin now; CONSUL_NO_STEP: none before consul_plan_due_ms. */
 enum consul_step consul_plan_next(const struct consul_plan *plan, uint64_t now_ms);

@@ -3,7 +3,8 @@
  * The membership provider `consul`: nodes register at Consul agents and read the passing instances.
  *
  * A thread sends the requests that consul_plan.h decides on: one of the registration at a time, and
- * the query. A stop aborts them and deregisters this node.
+ * the query. A reload of cluster.consul aborts them, and begins anew with the new settings. A stop
+ * aborts them and deregisters this node.
  */
 #include "artemis-server/cluster/providers/provider.h"
 
@@ -17,6 +18,7 @@
 #include "artemis-server/clock.h"
 #include "artemis-server/cluster/providers/consul/consul_plan.h"
 #include "artemis-server/cluster/providers/provider_http.h"
+#include "artemis-server/cluster/providers/provider_settings.h"
 #include "artemis-server/log.h"
 
 enum {
@@ -30,6 +32,7 @@ struct consul {
     pthread_t thread;
     atomic_bool is_stopping;
     struct provider_http *http;
+    struct provider_settings settings;
     /* Of the thread alone: */
     struct consul_plan plan;
     enum consul_step step; /* of the call */
@@ -91,7 +94,7 @@ static struct provider_http_call *start_request(struct consul *consul, enum cons
     struct text url = {0};
     struct text body = {0};
     struct provider_http_call *call = NULL;
-    const char *token = consul->provider->config->cluster.consul.token;
+    const char *token = consul->settings.current->cluster.consul.token;
     snprintf(header, sizeof(header), "X-Consul-Token: %s", token);
     if (consul_plan_write(&consul->plan, step, &url, &body)) {
         struct provider_http_request request = {
@@ -153,6 +156,31 @@ static void report(struct consul *consul)
     memcpy(consul->warning, warning, sizeof(warning));
 }
 
+static struct provider_http_options http_options(const struct config *config)
+{
+    return (struct provider_http_options){
+        .ca = config->cluster.consul.ca,
+        .cert = config->cluster.consul.cert,
+        .key = config->cluster.consul.key,
+        .token_file = config->cluster.consul.token_file,
+        .token_prefix = "X-Consul-Token: ",
+        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+    };
+}
+
+/* Goes on with the settings of a reload. */
+static void take_settings(struct consul *consul)
+{
+    if (!provider_settings_take(&consul->settings))
+        return;
+    const struct provider_http_options options = http_options(consul->settings.current);
+    provider_http_cancel(consul->http, consul->query);
+    provider_http_cancel(consul->http, consul->call);
+    consul->query = consul->call = NULL;
+    provider_http_set_options(consul->http, &options);
+    consul_plan_set_settings(&consul->plan, consul->settings.current, now_ms());
+}
+
 /* Starts what is due, and waits for a response or the next time. */
 static void run_once(struct consul *consul)
 {
@@ -189,42 +217,59 @@ static void leave(struct consul *consul)
 static void *run(void *argument)
 {
     struct consul *consul = argument;
-    while (!atomic_load(&consul->is_stopping))
+    while (!atomic_load(&consul->is_stopping)) {
+        take_settings(consul);
         run_once(consul);
+    }
     leave(consul);
     return NULL;
 }
 
 /* --- the provider ----------------------------------------------------------------------------- */
 
-static enum error start(struct provider *provider, const char **reason)
+static void free_consul(struct consul *consul)
+{
+    provider_http_free(consul->http);
+    provider_settings_free(&consul->settings);
+    free(consul);
+}
+
+static enum error create(struct consul *consul, struct provider *provider)
 {
     const struct config *config = provider->config;
-    const struct provider_http_options options = {
-        .ca = config->cluster.consul.ca,
-        .cert = config->cluster.consul.cert,
-        .key = config->cluster.consul.key,
-        .token_file = config->cluster.consul.token_file,
-        .token_prefix = "X-Consul-Token: ",
-        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-    };
+    enum error error = provider_settings_init(&consul->settings, "cluster.consul.", config);
+    if (error)
+        return error;
+    const struct provider_http_options options = http_options(consul->settings.current);
+    consul->provider = provider;
+    consul_plan_init(&consul->plan, config, provider->node->peer_url);
+    consul_plan_set_settings(&consul->plan, consul->settings.current, now_ms());
+    return provider_http_create(&options, &consul->http);
+}
+
+static enum error start(struct provider *provider, const char **reason)
+{
     struct consul *consul = calloc(1, sizeof(*consul));
     *reason = "the client of cluster.consul.address cannot start";
     if (!consul)
         return ERR_NO_MEMORY;
-    consul->provider = provider;
-    consul_plan_init(&consul->plan, config, provider->node->peer_url);
-    enum error error = provider_http_create(&options, &consul->http);
+    enum error error = create(consul, provider);
     if (!error && pthread_create(&consul->thread, NULL, run, consul) != 0)
         error = ERR_SYSTEM;
     if (error) {
-        provider_http_free(consul->http);
-        free(consul);
+        free_consul(consul);
         return error;
     }
     pthread_setname_np(consul->thread, "consul");
     provider->state = consul;
     return ERR_NONE;
+}
+
+static void reload(struct provider *provider)
+{
+    struct consul *consul = provider->state;
+    if (provider_settings_reload(&consul->settings, provider->config))
+        provider_http_wake(consul->http);
 }
 
 static void stop(struct provider *provider)
@@ -233,9 +278,8 @@ static void stop(struct provider *provider)
     atomic_store(&consul->is_stopping, true);
     provider_http_wake(consul->http);
     pthread_join(consul->thread, NULL);
-    provider_http_free(consul->http);
     provider->state = NULL;
-    free(consul);
+    free_consul(consul);
 }
 
-const struct provider_kind provider_consul = {"consul", start, NULL, stop};
+const struct provider_kind provider_consul = {"consul", start, reload, stop};

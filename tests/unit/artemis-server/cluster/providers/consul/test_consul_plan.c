@@ -186,6 +186,41 @@ static void random_part_shortens_the_time_of_the_next_try(void **state)
     assert_true(plan.registration.due_ms >= now_ms + RETRY_MS / 2);
 }
 
+static void changed_settings_register_again_and_keep_the_nodes(void **state)
+{
+    (void)state;
+    struct config settings = config;
+    begin("own n1 n2");
+    expect_list("1 2");
+    now_ms += TTL_MS / 3;
+    start_step(CONSUL_UPDATE);
+    start_step(CONSUL_READ); /* both are cancelled */
+    snprintf(settings.cluster.consul.address, CONFIG_TEXT_BYTES, "https://10.0.0.2:8501");
+    settings.cluster.consul.ttl_secs = 2 * TTL_MS / 1000;
+    consul_plan_set_settings(&plan, &settings, now_ms);
+    check_request(CONSUL_READ, "GET", "https://10.0.0.2:8501/v1/health/service/art?passing", "");
+    succeed(CONSUL_REGISTER);
+    succeed(CONSUL_UPDATE);
+    assert_int_equal(plan.registration.due_ms, now_ms + 2 * TTL_MS / 3);
+    read_list("own n2 n3", "3");
+    expect_list("1 2 3"); /* the first node may still register there */
+    now_ms += 2 * TTL_MS;
+    consul_plan_expire(&plan, now_ms);
+    expect_list("2 3");
+}
+
+/* Nothing has succeeded yet with the new ones. */
+static void changed_settings_end_no_failure(void **state)
+{
+    (void)state;
+    refuse(CONSUL_REGISTER, 403, "");
+    consul_plan_set_settings(&plan, &config, now_ms);
+    assert_false(consul_plan_is_well(&plan));
+    succeed(CONSUL_REGISTER);
+    succeed(CONSUL_UPDATE);
+    assert_true(consul_plan_is_well(&plan));
+}
+
 static void unknown_instance_at_the_end_is_no_failure(void **state)
 {
     (void)state;
@@ -340,6 +375,8 @@ int main(void)
         TEST(check_that_is_lost_at_once_is_a_failure),
         TEST(refused_registration_is_repeated_and_the_list_is_read),
         TEST(random_part_shortens_the_time_of_the_next_try),
+        TEST(changed_settings_register_again_and_keep_the_nodes),
+        TEST(changed_settings_end_no_failure),
         TEST(unknown_instance_at_the_end_is_no_failure),
         TEST(list_is_that_of_the_last_response),
         TEST(queries_are_at_least_an_interval_apart),
