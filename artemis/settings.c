@@ -288,6 +288,15 @@ static enum error advertise(const struct loading *loading)
     return config_advertise(loading->config, &host, loading->problem);
 }
 
+/* Puts the setting that names a file before the problem of the file. */
+static enum error of_setting(const struct loading *loading, const char *key, enum error code)
+{
+    struct config_problem problem = *loading->problem;
+    snprintf(loading->problem->text, sizeof(problem.text), "%s: %.*s", key,
+             (int)(sizeof(problem.text) - strlen(key) - 3), problem.text);
+    return code;
+}
+
 /* Reads the secret of cluster.token_file into cluster.token. */
 static enum error load_token_file(const struct loading *loading)
 {
@@ -304,9 +313,12 @@ static enum error load_token_file(const struct loading *loading)
                                config->cluster.token_file, loading->problem);
     if (code == ERR_NONE && !config->cluster.token[0])
         code = cannot_read(loading, config->cluster.token_file, "it is empty");
+    if (code == ERR_SYSTEM)
+        code = of_setting(loading, "cluster.token_file", code);
     if (code == ERR_NONE && loading->warnings && stat(config->cluster.token_file, &status) == 0 &&
         status.st_mode & (S_IRGRP | S_IROTH))
-        text_printf(loading->warnings, "%s: other users can read this secret; chmod 600\n",
+        text_printf(loading->warnings,
+                    "cluster.token_file: %s: other users can read this secret; run chmod 600\n",
                     config->cluster.token_file);
     if (content.data)
         explicit_bzero(content.data, content.size);

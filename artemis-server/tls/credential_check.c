@@ -18,20 +18,26 @@ static void warn(const struct credential_source *source, const struct credential
                     source->keys[CREDENTIAL_KEY], source->paths[CREDENTIAL_KEY]);
 }
 
+enum error credential_check_source(const struct credential_source *source, uint64_t wall_ms,
+                                   struct text *warnings, char problem[CREDENTIALS_PROBLEM_BYTES])
+{
+    struct credentials *credentials;
+    enum error error = credentials_load(source, wall_ms, &credentials, problem);
+    if (error)
+        return error;
+    warn(source, credentials, wall_ms, warnings);
+    credentials_unref(credentials);
+    return ERR_NONE;
+}
+
 enum error credential_check(const struct config *config, uint64_t wall_ms, struct text *warnings,
                             char problem[CREDENTIALS_PROBLEM_BYTES])
 {
     enum error error = ERR_NONE;
     for (enum config_listener listener = 0; listener < CONFIG_LISTENERS && !error; listener++) {
         struct credential_source source;
-        struct credentials *credentials;
-        if (!credential_source_of(config, listener, &source))
-            continue;
-        error = credentials_load(&source, wall_ms, &credentials, problem);
-        if (error)
-            break;
-        warn(&source, credentials, wall_ms, warnings);
-        credentials_unref(credentials);
+        if (credential_source_of(config, listener, &source))
+            error = credential_check_source(&source, wall_ms, warnings, problem);
     }
     return error;
 }

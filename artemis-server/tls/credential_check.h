@@ -14,3 +14,7 @@
 MUST_USE enum error credential_check(const struct config *config, uint64_t wall_ms,
                                      struct text *warnings,
                                      char problem[CREDENTIALS_PROBLEM_BYTES]);
+/* The same for the files of one source. */
+MUST_USE enum error credential_check_source(const struct credential_source *source,
+                                            uint64_t wall_ms, struct text *warnings,
+                                            char problem[CREDENTIALS_PROBLEM_BYTES]);

@@ -4,6 +4,7 @@
 #include "artemis-core/config/config.h"
 #include "artemis-core/json/json_writer.h"
 #include "artemis-server/clock.h"
+#include "artemis-server/cluster/providers/provider_files.h"
 #include "artemis-server/tls/credential_check.h"
 #include "artemis-server/tls/credential_store.h"
 #include "artemis/call/server_call.h"
@@ -36,9 +37,11 @@ static const struct args_command command = {
               "config show [options of the server to call] [--json]", "config reference"},
     .about = "check: reads FILE as the server does, with config.d/*.toml beside it, the\n"
              "environment (ARTEMIS_SECTION_KEY), --set and --addr, and lists the settings that\n"
-             "differ from their defaults. It also reads the certificates that the settings\n"
-             "name, and checks them as the server does: run it as the user of the server.\n"
-             "A certificate or token that expires within 14 days is a warning.\n"
+             "differ from their defaults. It also reads the certificates and secrets that the\n"
+             "settings name, those of the membership providers in use included, and checks\n"
+             "them as the server does: run it as the user of the server. A certificate or\n"
+             "token that expires within 14 days, and a secret that other users can read or\n"
+             "change, is a warning.\n"
              "show: lists the settings in force on a server, and the source of each.\n"
              "reference: prints all settings as a Markdown table.\n",
     .example = "artemis config check /etc/artemis/artemis.toml\n"
@@ -192,7 +195,7 @@ static void warn_of_expiry(const struct config_tokens *tokens, uint64_t wall_ms,
     }
 }
 
-/* Reads the certificates only if the settings are valid. */
+/* Reads the certificates and secrets only if the settings are valid. */
 static void load(struct check *check)
 {
     check->code = settings_load(&check->config, &check->input, &check->problem);
@@ -202,6 +205,8 @@ static void load(struct check *check)
     uint64_t wall_ms = clock_now().wall_ms;
     warn_of_expiry(&check->config.auth.tokens, wall_ms, check->warnings);
     check->code = credential_check(&check->config, wall_ms, check->warnings, problem);
+    if (!check->code)
+        check->code = provider_files_check(&check->config, wall_ms, check->warnings, problem);
     if (!check->code)
         return;
     snprintf(check->problem.text, sizeof(check->problem.text), "%s", problem);

@@ -265,6 +265,32 @@ static void missing_folder_of_the_admin_socket_is_named(void **state)
         (const char *const[]){"admin.socket: /nowhere/a.sock: its folder does not exist", NULL});
 }
 
+/* Each by its setting and path, and nothing of its content. */
+static void config_check_reads_the_files_of_secrets(void **state)
+{
+    static const char *const sections[] = {"token_file", "[cluster.consul]\ntoken_file",
+                                           "[cluster.consul]\nca",
+                                           "[cluster.etcd]\ncredentials_file"};
+    static const char *const keys[] = {"cluster.token_file", "cluster.consul.token_file",
+                                       "cluster.consul.ca", "cluster.etcd.credentials_file"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char text[512];
+        char path[128];
+        char file[128];
+        snprintf(path, sizeof path, "%s", temp_folder_write(*state, "none", "a secret\n"));
+        assert_int_equal(unlink(path), 0);
+        snprintf(text, sizeof text,
+                 "[cluster]\nenabled = true\nprovider = [\"consul\", \"etcd\"]\n%s = \"%s\"\n%s",
+                 sections[i], path, i < 3 ? "[cluster.etcd]\n" : "");
+        strcat(text, "endpoints = [\"127.0.0.1:2379\"]\n");
+        snprintf(file, sizeof file, "%s", temp_folder_write(*state, "a.toml", text));
+        const char *const check[] = {"config", "check", file, NULL};
+        check_refused(check, NULL, 1, (const char *const[]){keys[i], path, "No such file", NULL});
+        temp_folder_write(*state, "none", "");
+        check_refused(check, NULL, 1, (const char *const[]){keys[i], path, NULL});
+    }
+}
+
 static void config_check_accepts_a_good_file(void **state)
 {
     const char *file = temp_folder_write(*state, "a.toml", "[lease]\nttl_secs = 15\n");
@@ -426,6 +452,7 @@ int main(void)
         TEST(file_that_is_missing_is_named),
         TEST(missing_folder_of_the_admin_socket_is_named),
         TEST(config_check_accepts_a_good_file),
+        TEST(config_check_reads_the_files_of_secrets),
         TEST(config_reference_is_a_table_of_all_settings),
         TEST(option_that_is_unknown_is_wrong_usage),
         TEST(invalid_address_is_refused),
