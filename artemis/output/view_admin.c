@@ -38,7 +38,8 @@ void view_admin_status(const json_t *root, FILE *out)
         const char *text = text_of(value, scratch);
         if (!text[0])
             continue;
-        fprintf(out, "%-*s ", LABEL_COLUMNS, label);
+        size_t columns = terminal_text_print(out, label, 0);
+        fprintf(out, "%*s ", columns < LABEL_COLUMNS ? LABEL_COLUMNS - (int)columns : 0, "");
         terminal_text_print(out, text, 0);
         fputc('\n', out);
     }
