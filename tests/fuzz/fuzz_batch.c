@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 static void check_error(enum error error, const char *message)
 {

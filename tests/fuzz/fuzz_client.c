@@ -3,7 +3,9 @@
  * What a server sends to libartemis: responses, in any pieces, the opening handshake, and pushes
  * through the reader of frames into the service caches and the topics. Whatever arrives, reading in
  * pieces gives the same as reading whole, the instances of a cache are sorted and distinct, the
- * events of a publisher come in order and once, and nothing is left in memory.
+ * events of a publisher come in order and once, and nothing is left in memory. URLs of nodes are
+ * such as libartemis accepts; a list of nodes without the server that sent it changes nothing, a
+ * server with https:// adds none with http://, and the servers of the options stay.
  *
  * The first byte selects the reader, the second the size of the pieces. For a client, each push is
  * preceded by two bytes with its size; every fourth one is the response to a fetch instead.
@@ -12,13 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libartemis/base/url.h"
 #include "libartemis/watch/cache_sync.h"
 #include "libartemis/watch/topic_sync.h"
 #include "libartemis/wire/handshake.h"
+#include "libartemis/wire/node_list.h"
 #include "libartemis/wire/push_frames.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
-enum { READERS = 6, RESPONSE_EVERY = 4, PUBLISHERS_CHECKED = 8 };
+enum { READERS = 7, RESPONSE_EVERY = 4, PUBLISHERS_CHECKED = 8, OPTIONS = 2 };
 
 /* --- responses -------------------------------------------------------------------------------- */
 
@@ -88,6 +92,79 @@ static void read_published(struct slice body, size_t step)
                strcmp(published.run, again.run) == 0);
     wire_free_result(&whole);
     wire_free_result(&pieces);
+}
+
+/* --- the nodes of the cluster ----------------------------------------------------------------- */
+
+static const char *const options[OPTIONS] = {"http://127.0.0.1:1", "https://10.0.0.1:2"};
+
+static void check_url(const char *text, bool is_loopback)
+{
+    char *url = NULL;
+    bool is_loopback_again = !is_loopback;
+    const char *fault = NULL;
+    enum error error = url_read(text, &url, &is_loopback_again, &fault);
+    assert(!error && strcmp(url, text) == 0 && is_loopback == is_loopback_again);
+    free(url);
+}
+
+static void check_nodes(const struct server_nodes *nodes)
+{
+    assert(nodes->count <= SERVER_NODES_MAX);
+    for (size_t i = 0; i < nodes->count; i++)
+        check_url(nodes->items[i].url, nodes->items[i].is_loopback);
+}
+
+static bool has(const struct server_nodes *nodes, const char *url)
+{
+    for (size_t i = 0; i < nodes->count; i++)
+        if (strcmp(nodes->items[i].url, url) == 0)
+            return true;
+    return false;
+}
+
+static void check_update(const struct server_nodes *nodes, size_t source)
+{
+    struct node_urls urls = {0};
+    const bool is_busy[SERVER_NUMBERS_MAX] = {false};
+    size_t added = 0;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        char *url = strdup(options[i]);
+        assert(url);
+        node_urls_add_option(&urls, url, i == 0);
+    }
+    bool is_used = node_urls_update(&urls, source, nodes, is_busy, &added);
+    assert(urls.count <= SERVER_NUMBERS_MAX);
+    if (!is_used)
+        assert(urls.count == OPTIONS);
+    else
+        assert(has(nodes, options[source]) && urls.count == OPTIONS + added);
+    for (size_t i = 0; i < OPTIONS; i++)
+        assert(urls.each[i].use != SERVER_GONE && strcmp(urls.each[i].url, options[i]) == 0);
+    bool is_secure = strncmp(options[source], "https://", 8) == 0;
+    for (size_t i = OPTIONS; i < urls.count; i++)
+        assert(has(nodes, urls.each[i].url) &&
+               (!is_secure || strncmp(urls.each[i].url, "https://", 8) == 0));
+    node_urls_free(&urls);
+}
+
+static void read_nodes(struct slice body, size_t step)
+{
+    struct node_list whole;
+    struct node_list pieces;
+    struct wire_reader reader;
+    node_list_start(&reader, &whole);
+    enum error error = feed_pieces(&reader, body, body.size);
+    node_list_start(&reader, &pieces);
+    assert(feed_pieces(&reader, body, step) == error);
+    check_nodes(&whole.nodes);
+    if (!error) {
+        assert(whole.result.done == pieces.result.done);
+        assert(memcmp(&whole.nodes, &pieces.nodes, sizeof(whole.nodes)) == 0);
+        check_update(&whole.nodes, step % OPTIONS);
+    }
+    wire_free_result(&whole.result);
+    wire_free_result(&pieces.result);
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -314,6 +391,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 5:
         read_published(body, step);
+        break;
+    case 6:
+        read_nodes(body, step);
         break;
     default:
         if (handshake_read(body, "dGhlIHNhbXBsZSBub25jZQ==", &response) == HANDSHAKE_OPEN)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "artemis-core/config/config.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { LINES_MAX = 16, KEY_BYTES = 64, VALUE_BYTES = 1024 };
 

@@ -12,7 +12,7 @@
 
 #include "artemis-core/model/hlc.h"
 #include "artemis-server/registry/registry_replication.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum {
     NODES = 2,

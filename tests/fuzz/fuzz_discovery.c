@@ -5,7 +5,7 @@
  */
 #include "artemis-core/json/codec.h"
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 static void check_error(enum error error, const char *message)
 {

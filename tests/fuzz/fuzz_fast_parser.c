@@ -3,7 +3,7 @@
  * Fuzzes fast_parser against Jansson: what fast_parser accepts, Jansson accepts too, with the same
  * members, instances, keys, errors and casing of the response.
  */
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 #include "tests/support/parser_agreement.h"
 
 enum { LIMIT = 20 };

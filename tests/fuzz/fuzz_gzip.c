@@ -5,7 +5,7 @@
  */
 #include "artemis-core/base/gzip.h"
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { LIMIT_BYTES = 100 * 1000 };
 

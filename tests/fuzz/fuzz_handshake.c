@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "artemis-core/json/codec.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { LINES = 5, LINE_BYTES = 512 };
 

@@ -16,7 +16,7 @@
 #include "artemis-core/config/config.h"
 #include "artemis-web/api/route_table.h"
 #include "artemis-web/web.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { RESPONSE_BYTES = 64 * 1024, QUIET_MS = 2, CHECK_MS = 10000, CHECK_EVERY = 64 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "artemis-server/cluster/providers/kubernetes/kubernetes_view.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 static struct kubernetes_view view;
 static struct kubernetes_event event;

@@ -15,7 +15,7 @@
 #include "artemis-core/model/topic_name.h"
 #include "artemis-server/events/event_hub.h"
 #include "artemis-web/push/messages.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 /* The outcome of one reading, to compare two of them. */
 struct outcome {

@@ -11,8 +11,8 @@
 #include "artemis-web/api/long_poll.h"
 #include "artemis-web/api/route_table.h"
 #include "artemis-web/query/known_revision.h"
-#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/support/fake_microhttpd.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { TARGET_BYTES = 4096 };
 

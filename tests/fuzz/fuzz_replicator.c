@@ -23,7 +23,7 @@
 #include "artemis-core/base/gzip.h"
 #include "artemis-server/clock.h"
 #include "artemis-server/replication/peer_client.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum {
     PEER = 3,

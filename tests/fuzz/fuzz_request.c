@@ -20,8 +20,8 @@
 #include "artemis-web/http/web_internal.h"
 #include "artemis-web/push/long_poll_share.h"
 #include "artemis-web/push/push_internal.h"
-#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/support/fake_microhttpd.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum {
     REQUESTS_MAX = 8,

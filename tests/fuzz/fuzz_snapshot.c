@@ -15,7 +15,7 @@
 #include "artemis-core/base/gzip.h"
 #include "artemis-core/json/codec_snapshot.h"
 #include "artemis/snapshot/snapshot_file.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { LINES_MAX = 100000 };
 

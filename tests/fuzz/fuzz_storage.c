@@ -22,7 +22,7 @@
 #include "artemis-server/log.h"
 #include "artemis-server/registry/registry_replication.h"
 #include "artemis-server/storage/storage.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum {
     FILE_BYTES_MAX = 128 * 1024,

@@ -12,7 +12,7 @@
 #include "artemis-core/base/sha256.h"
 #include "artemis-server/auth/auth.h"
 #include "artemis-server/auth/token_table.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 static const char *const secrets[] = {"reader-secret-0123456789", "writer-secret-0123456789",
                                       "operator-secret-0123456789", "admin-secret-0123456789",

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { MESSAGE_BYTES_MAX = 256 };
 

@@ -19,7 +19,7 @@
 #include "artemis-web/push/long_polls.h"
 #include "artemis-web/push/push_internal.h"
 #include "artemis-web/push/websocket.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/support/fuzz.h"
 
 enum { BYTES_MAX = 256 * 1024, OUTPUT_MAX = 4 * 1024 * 1024, AS_FRAMES = 4, WIDE = 8 };
 
