@@ -85,9 +85,9 @@ void cached_response_unref(struct cached_response *response)
     if (!response || atomic_fetch_sub_explicit(&response->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (unsigned form = 0; form < CACHED_FORMS; form++) {
-        struct cached_object *object = cached_response_object(response, form);
+        void *object = cached_response_object(response, form);
         if (object)
-            object->free(object);
+            response->free_object(object);
     }
     struct text *gzip = atomic_load_explicit(&response->gzip, memory_order_acquire);
     if (response->living_bytes)
@@ -185,19 +185,20 @@ bool cached_response_is_sent_again(struct cached_response *response)
            atomic_exchange_explicit(&response->was_sent, true, memory_order_relaxed);
 }
 
-struct cached_object *cached_response_object(const struct cached_response *response, unsigned form)
+void *cached_response_object(const struct cached_response *response, unsigned form)
 {
     return atomic_load_explicit(&response->objects[form], memory_order_acquire);
 }
 
-struct cached_object *cached_response_keep(struct cached_response *response, unsigned form,
-                                           struct cached_object *object, size_t bytes)
+void *cached_response_keep(struct cached_response *response, unsigned form, void *object,
+                           size_t bytes, cached_object_free *free)
 {
-    struct cached_object *first = NULL;
+    void *first = NULL;
+    atomic_store_explicit(&response->free_object, free, memory_order_relaxed);
     if (atomic_compare_exchange_strong(&response->objects[form], &first, object)) {
         charge(response, bytes);
         return object;
     }
-    object->free(object);
+    free(object);
     return first;
 }

@@ -30,11 +30,8 @@ enum { RESPONSE_VIEWS = 8 };
 /* Forms in which a response is sent, numbered by the sender. */
 enum { CACHED_FORMS = 4 };
 
-/* An object that the sender keeps with a response, for one form. The sender embeds it in a struct
- * of its own. */
-struct cached_object {
-    void (*free)(struct cached_object *object);
-};
+/* Frees what the sender has made for a form. */
+typedef void cached_object_free(void *object);
 
 /* Memory of all cached responses. It outlives them. */
 struct cache_budget {
@@ -69,7 +66,8 @@ struct cached_response {
     struct text body;
     struct large_response *large; /* NULL: it is in body */
     _Atomic(struct text *) gzip;  /* NULL until asked for */
-    _Atomic(struct cached_object *) objects[CACHED_FORMS];
+    _Atomic(void *) objects[CACHED_FORMS];
+    _Atomic(cached_object_free *) free_object;
     atomic_bool was_sent;
     struct cache_budget *budget;    /* set while it is cached */
     _Atomic size_t charged_bytes;   /* to the budget; 0: not cached */
@@ -109,8 +107,9 @@ MUST_USE enum error cached_response_gzip(struct cached_response *response, struc
 /* Whether the response was sent before: false in the first call, then true. */
 bool cached_response_is_sent_again(struct cached_response *response);
 /* The object that was kept for a form, or NULL. */
-struct cached_object *cached_response_object(const struct cached_response *response, unsigned form);
-/* Takes over an object of about `bytes` and frees it with the response. Returns the one that is
- * kept: if another thread was first, its object; then `object` is freed. */
-struct cached_object *cached_response_keep(struct cached_response *response, unsigned form,
-                                           struct cached_object *object, size_t bytes);
+void *cached_response_object(const struct cached_response *response, unsigned form);
+/* Takes over an object of about `bytes` and frees it with the response; all objects of a response
+ * have the same `free`. Returns the one that is kept: if another thread was first, its object; then
+ * `object` is freed. */
+void *cached_response_keep(struct cached_response *response, unsigned form, void *object,
+                           size_t bytes, cached_object_free *free);

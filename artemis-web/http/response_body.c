@@ -327,18 +327,9 @@ struct MHD_Response *response_body_create(struct request *request, struct respon
 
 /* --- shared responses ------------------------------------------------------------------------- */
 
-/* What a cached response keeps. */
-struct kept_form {
-    struct cached_object object;
-    struct MHD_Response *mhd_response;
-};
-
-static void free_kept(struct cached_object *object)
+static void destroy(void *mhd_response)
 {
-    struct kept_form *kept = (struct kept_form *)object;
-    if (kept->mhd_response)
-        MHD_destroy_response(kept->mhd_response);
-    free(kept);
+    MHD_destroy_response(mhd_response);
 }
 
 static unsigned form_number(const struct response *response, const struct form *form)
@@ -347,21 +338,25 @@ static unsigned form_number(const struct response *response, const struct form *
     return (form->is_gzip ? 1U : 0) | (response->send_epoch ? 2U : 0);
 }
 
+/* A response for bytes that live as long. NULL without memory. */
+static struct MHD_Response *create_shared(const struct request *request,
+                                          const struct response *response, const struct form *form)
+{
+    struct MHD_Response *mhd_response = from_bytes(form->bytes);
+    if (mhd_response && !add_headers(mhd_response, request, response, form)) {
+        MHD_destroy_response(mhd_response);
+        return NULL;
+    }
+    return mhd_response;
+}
+
 static struct MHD_Response *create_kept(const struct request *request,
                                         const struct response *response, const struct form *form)
 {
-    struct kept_form *kept = calloc(1, sizeof(*kept));
-    if (!kept)
-        return NULL;
-    kept->object.free = free_kept;
-    kept->mhd_response = from_bytes(form->bytes);
-    if (!kept->mhd_response || !add_headers(kept->mhd_response, request, response, form)) {
-        free_kept(&kept->object);
-        return NULL;
-    }
-    kept = (struct kept_form *)cached_response_keep(response->cached, form_number(response, form),
-                                                    &kept->object, KEPT_BYTES);
-    return kept->mhd_response;
+    struct MHD_Response *mhd_response = create_shared(request, response, form);
+    return mhd_response ? cached_response_keep(response->cached, form_number(response, form),
+                                               mhd_response, KEPT_BYTES, destroy)
+                        : NULL;
 }
 
 /* The http holds the reference until the library has sent the response. */
@@ -371,10 +366,10 @@ static struct MHD_Response *share_cached(struct request *request, struct respons
     if (!response->send_etag || cached->large || !cached_response_is_sent_again(cached))
         return NULL;
     struct form form = choose_form(request, response);
-    struct kept_form *kept =
-        (struct kept_form *)cached_response_object(cached, form_number(response, &form));
     struct MHD_Response *mhd_response =
-        kept ? kept->mhd_response : create_kept(request, response, &form);
+        cached_response_object(cached, form_number(response, &form));
+    if (!mhd_response)
+        mhd_response = create_kept(request, response, &form);
     if (!mhd_response)
         return NULL;
     http_connection_of_request(request)->sent = cached_response_ref(cached);
@@ -391,13 +386,10 @@ static struct MHD_Response *kept_by_thread(struct web_thread_bodies *kept,
     for (int i = 0; i < kept->count; i++)
         if (kept->bodies[i].data == form.bytes.data)
             return kept->bodies[i].response;
-    struct MHD_Response *mhd_response = kept->count < THREAD_BODIES ? from_bytes(form.bytes) : NULL;
+    struct MHD_Response *mhd_response =
+        kept->count < THREAD_BODIES ? create_shared(request, response, &form) : NULL;
     if (!mhd_response)
         return NULL;
-    if (!add_headers(mhd_response, request, response, &form)) {
-        MHD_destroy_response(mhd_response);
-        return NULL;
-    }
     kept->bodies[kept->count].data = form.bytes.data;
     kept->bodies[kept->count++].response = mhd_response;
     return mhd_response;

@@ -226,7 +226,7 @@ static void threads_that_ask_at_once_get_the_same_gzip(void **state)
 
 static int freed;
 
-static void free_object(struct cached_object *object)
+static void free_object(void *object)
 {
     (void)object;
     freed++;
@@ -235,18 +235,20 @@ static void free_object(struct cached_object *object)
 static void object_is_kept_as_long_as_the_response(void **state)
 {
     (void)state;
-    struct cached_object objects[] = {{free_object}, {free_object}};
+    char objects[2];
     struct cache_budget budget = {.limit_bytes = SIZE_MAX};
     struct cached_responses evicted = SLIST_HEAD_INITIALIZER(evicted);
     struct cached_response *response = make_response(10, 1);
     assert_true(cached_response_put(response, &budget));
     size_t used_bytes = budget.used_bytes;
     assert_null(cached_response_object(response, 3));
-    assert_ptr_equal(cached_response_keep(response, 3, &objects[0], 100), &objects[0]);
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[0], 100, free_object),
+                     &objects[0]);
     assert_int_equal(budget.used_bytes, used_bytes + 100);
     assert_ptr_equal(cached_response_object(response, 3), &objects[0]);
     assert_null(cached_response_object(response, 2));
-    assert_ptr_equal(cached_response_keep(response, 3, &objects[1], 100), &objects[0]);
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[1], 100, free_object),
+                     &objects[0]);
     assert_int_equal(freed, 1); /* the second */
     assert_int_equal(budget.used_bytes, used_bytes + 100);
     cached_response_evict(response, &evicted);
