@@ -61,14 +61,15 @@ void loop_note_progress(void)
 /* How long to wait for events: -1 for ever, 0 not at all. */
 static int timeout_ms(struct loop *loop)
 {
-    MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(loop->daemon, &ms) != MHD_YES)
-        return -1;
-    if (ms > 0 || has_progressed)
+    MHD_UNSIGNED_LONG_LONG ms; /* 0: the library knows no other timeout */
+    bool is_due = MHD_get_timeout(loop->daemon, &ms) == MHD_YES;
+    if (!is_due || has_progressed)
         loop->idle_turns = 0;
-    else if (++loop->idle_turns > IDLE_TURNS_MAX)
-        ms = IDLE_PAUSE_MS;
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    else
+        loop->idle_turns++;
+    if (!is_due)
+        return -1;
+    return loop->idle_turns > IDLE_TURNS_MAX ? IDLE_PAUSE_MS : 0;
 }
 
 /* Whether only the daemon has work: the library asks its own descriptor again in each turn. */

@@ -93,10 +93,10 @@ static struct MHD_Daemon *start_daemon(struct web_thread *thread,
             MHD_USE_TURBO | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, NULL, NULL, callbacks->on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
         MHD_OPTION_CONNECTION_LIMIT, library_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECS,
-        MHD_OPTION_URI_LOG_CALLBACK, callbacks->on_target, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-        callbacks->on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED, callbacks->on_completed, web,
-        MHD_OPTION_ARRAY, tls ? tls_options : tls_options + 1, MHD_OPTION_END);
+        (size_t)CONNECTION_BUFFER_BYTES, MHD_OPTION_URI_LOG_CALLBACK, callbacks->on_target, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, callbacks->on_connection, thread, MHD_OPTION_NOTIFY_COMPLETED,
+        callbacks->on_completed, web, MHD_OPTION_ARRAY, tls ? tls_options : tls_options + 1,
+        MHD_OPTION_END);
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
