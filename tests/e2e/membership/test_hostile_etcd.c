@@ -186,7 +186,7 @@ static void deleted_key_is_written_with_longer_and_longer_pauses(void **state)
     expect_pauses(&etcd.puts);
 }
 
-static void compacted_watches_are_begun_anew_with_longer_and_longer_pauses(void **state)
+static void compacted_watches_begin_again_with_longer_and_longer_pauses(void **state)
 {
     (void)state;
     start(COMPACTS);
@@ -207,7 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(deleted_key_is_written_with_longer_and_longer_pauses),
-        TEST(compacted_watches_are_begun_anew_with_longer_and_longer_pauses),
+        TEST(compacted_watches_begin_again_with_longer_and_longer_pauses),
         TEST(endless_empty_lines_end_the_watch),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));

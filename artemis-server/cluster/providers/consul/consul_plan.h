@@ -82,7 +82,7 @@ struct consul_list {
 /* `peer_url` is the address of this node for its peers, http[s]://HOST:PORT. */
 void consul_plan_init(struct consul_plan *plan, const struct config *config, const char *peer_url);
 /* Uses cluster.consul of `settings` from now on, which has the same service. Requests that are in
- * flight must have been cancelled. This node registers again, and the list is read anew. */
+ * flight must have been cancelled. This node registers again, and the list is read again. */
 void consul_plan_set_settings(struct consul_plan *plan, const struct config *settings,
                               uint64_t now_ms);
 

@@ -3,7 +3,7 @@
  * The membership provider `consul`: nodes register at Consul agents and read the passing instances.
  *
  * A thread sends the requests that consul_plan.h decides on: one of the registration at a time, and
- * the query. A reload of cluster.consul aborts them, and begins anew with the new settings. A stop
+ * the query. A reload of cluster.consul aborts them, and begins again with the new settings. A stop
  * aborts them and deregisters this node.
  */
 #include "artemis-server/cluster/providers/provider.h"

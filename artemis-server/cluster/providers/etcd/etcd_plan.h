@@ -13,7 +13,7 @@
  * topology. A lease that is gone is replaced, and so is the key of this node.
  *
  * A server that fails, ends the watch, or deletes the key of this node again and again gets each
- * request later than before, at most two seconds, although each works: the pauses begin anew only
+ * request later than before, at most two seconds, although each works: the pauses begin again only
  * after ten seconds without one.
  *
  * Pure. Times are monotonic milliseconds. Not thread-safe.

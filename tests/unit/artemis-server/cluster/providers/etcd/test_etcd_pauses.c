@@ -93,7 +93,7 @@ static uint64_t pass_pause(void)
     return pause_ms;
 }
 
-/* Each round makes the plan begin something anew, and succeeds then. */
+/* Each round makes the plan begin something again, and succeeds then. */
 static void expect_longer_pauses(void (*begin_round)(void), void (*end_round)(void))
 {
     uint64_t last_ms = 0;
