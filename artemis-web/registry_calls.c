@@ -141,7 +141,7 @@ static enum error apply_register(struct batch_call *call, struct batch *batch, s
     enum error errors[REGISTRY_KEYS_MAX];
     enum error error = ERR_NONE;
     size_t count = created_instances(call, batch, *next, instances);
-    if (count <= 1)
+    if (count == 0)
         return register_next(call, batch, next);
     registry_register_all(call->engine->registry, instances, count, call->now, errors);
     for (size_t i = 0; i < count && !error; i++) {

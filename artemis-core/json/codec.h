@@ -97,8 +97,8 @@ enum name_casing batch_names(const struct batch *batch);
  * in the batch. ERR_NO_MEMORY is not recorded. */
 MUST_USE enum error batch_instance(struct batch *batch, size_t index, struct instance **out);
 MUST_USE enum error batch_key(struct batch *batch, size_t index, struct instance_key *out);
-/* The instance of an item, borrowed, if it is valid, and was created when the batch was parsed, as
- * most are; else NULL. The caller notes the names. */
+/* The instance of an item, a temporary one, if it is valid, and was created when the batch was
+ * parsed, as most are; else NULL. The caller notes the names. */
 struct instance *batch_created_instance(const struct batch *batch, size_t index);
 /* The key of an item, borrowed, if it is valid and was packed when the batch was parsed, as most
  * are. NULL: batch_key reads it. */

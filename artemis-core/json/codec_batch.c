@@ -14,7 +14,8 @@
 
 enum {
     EXCERPT_BYTES = 80,
-    ITEM_BYTES = 64, /* of an item with the four names of a key */
+    ITEM_BYTES = 64,             /* of an item with the four names of a key */
+    ALIGNMENT = alignof(void *), /* of instances in the memory of a batch */
 };
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -100,11 +101,11 @@ static enum error scan_key(struct batch *batch, struct fast_list *list, char **p
     return ERR_NONE;
 }
 
-/* Takes an instance, and creates it if it is valid. If it is not, batch_instance finds out why. */
+/* Takes an instance, and creates it in *packed if it is valid. It is smaller than its JSON, so
+ * there is memory for all instances. If it is not created, batch_instance finds out why. */
 static enum error scan_instance(struct batch *batch, struct fast_list *list,
-                                struct metadata_entry metadata[METADATA_ENTRIES_MAX])
+                                struct metadata_entry metadata[METADATA_ENTRIES_MAX], char **packed)
 {
-    struct field_problem ignored;
     struct fast_record fast;
     enum error error = batch->count < batch->capacity ? ERR_NONE : grow_items(batch);
     fast.metadata = metadata;
@@ -118,8 +119,11 @@ static enum error scan_instance(struct batch *batch, struct fast_list *list,
     add_names_before(batch, item);
     if (fast.deleted) /* its key is all that is read */
         return ERR_NONE;
-    error = instance_create(&fast.spec, &item->record.instance, &ignored);
-    return error == ERR_NO_MEMORY ? error : ERR_NONE;
+    size_t size_max = fast.whole.size / ALIGNMENT * ALIGNMENT;
+    item->record.instance = instance_create_in(&fast.spec, *packed, size_max);
+    if (item->record.instance)
+        *packed += (instance_size(item->record.instance) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return ERR_NONE;
 }
 
 /* Takes the items of a body of the usual form. ERR_INVALID_JSON: it has another form.
@@ -134,16 +138,14 @@ static enum error scan(struct batch *batch, struct slice body)
         return ERR_INVALID_JSON;
     batch->document.names = list.names;
     do {
-        error =
-            batch->keys ? scan_key(batch, &list, &packed) : scan_instance(batch, &list, metadata);
+        error = batch->keys ? scan_key(batch, &list, &packed)
+                            : scan_instance(batch, &list, metadata, &packed);
     } while (!error && fast_list_continues(&list));
     return error || fast_list_ends(&list) ? error : ERR_INVALID_JSON;
 }
 
 static void free_items(struct batch *batch)
 {
-    for (size_t i = 0; !batch->keys && i < batch->count; i++)
-        instance_unref(batch->items[i].record.instance);
     if (batch->items != batch->memory)
         free(batch->items);
     batch->count = 0;
@@ -197,9 +199,9 @@ enum error batch_parse(struct slice body, enum batch_kind kind, struct batch **o
     size_t capacity = body.size / ITEM_BYTES;
     if (capacity > BATCH_ITEMS_MAX)
         capacity = BATCH_ITEMS_MAX;
-    size_t key_bytes = kind == BATCH_OF_KEYS ? body.size + TEXT_COPY_SLACK : 0;
+    size_t packed_bytes = body.size + TEXT_COPY_SLACK;
     struct batch *batch =
-        allocate_batch(sizeof(*batch) + capacity * sizeof(*batch->memory) + key_bytes);
+        allocate_batch(sizeof(*batch) + capacity * sizeof(*batch->memory) + packed_bytes);
     if (!batch)
         return ERR_NO_MEMORY;
     memset(batch, 0, sizeof(*batch));
@@ -392,11 +394,11 @@ static enum error fast_instance(struct batch *batch, size_t index, struct instan
 {
     struct metadata_entry metadata[METADATA_ENTRIES_MAX];
     struct fast_record fast = {.metadata = metadata};
-    struct wire_record *record = &batch->items[index].record;
-    if (record->instance) {
-        *out = record->instance;
-        record->instance = NULL;
-        return ERR_NONE;
+    struct instance *created = batch_created_instance(batch, index);
+    if (created) {
+        struct instance *kept = instance_keep(created);
+        *out = kept ? kept : *out;
+        return kept ? ERR_NONE : ERR_NO_MEMORY;
     }
     read_again(batch, index, &fast);
     return instance_create(&fast.spec, out, problem);

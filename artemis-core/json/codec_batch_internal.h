@@ -28,5 +28,5 @@ struct batch {
     struct failure *failures;
     size_t failure_count;
     size_t failure_capacity;
-    struct fast_element memory[]; /* of the items; then that of their keys */
+    struct fast_element memory[]; /* of the items; then that of their keys or instances */
 };

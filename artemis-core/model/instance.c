@@ -317,29 +317,21 @@ static char *pack_weight(char *to, uint16_t weight)
     return to + sizeof(weight);
 }
 
-enum error instance_create(const struct instance_spec *spec, struct instance **out,
-                           struct field_problem *problem)
+/* Writes a valid spec to an instance, which has memory for it. */
+static void write_instance(const struct instance_spec *spec, const struct stored_form *form,
+                           struct instance *made)
 {
-    enum error error = check_spec(spec, problem);
-    if (error)
-        return error;
-    struct stored_form form;
-    choose_form(spec, &form);
-    struct instance *made = malloc(sizeof(*made) + form.size);
-    if (!made)
-        return ERR_NO_MEMORY;
-    atomic_init(&made->refs, 1);
     made->port = (uint16_t)spec->port;
-    made->status = form.status & 0x1F;
-    made->has_weight = form.has_weight;
+    made->status = form->status & 0x1F;
+    made->has_weight = form->has_weight;
     made->has_client_revision = false;
     made->is_sharing = false;
     made->metadata_count = (uint8_t)spec->metadata_count;
-    made->size = (uint16_t)form.size;
+    made->size = (uint16_t)form->size;
     char *to = made->bytes + pack_key(spec->text, made->key_end, made->bytes);
     for (enum instance_field place = KEY_FIELDS; place < TEXT_FIELDS; place++) {
-        struct slice text = form.text[text_place(place)];
-        if (place == TEXT_FIELDS - 1 && form.has_weight)
+        struct slice text = form->text[text_place(place)];
+        if (place == TEXT_FIELDS - 1 && form->has_weight)
             to = pack_weight(to, (uint16_t)spec->weight);
         if (text.size)
             memcpy(to, text.data, text.size);
@@ -357,8 +349,38 @@ enum error instance_create(const struct instance_spec *spec, struct instance **o
     if (spec->client_revision)
         set_client_revision(made, spec->client_revision);
     assert(to == made->bytes + common_end(made));
+}
+
+enum error instance_create(const struct instance_spec *spec, struct instance **out,
+                           struct field_problem *problem)
+{
+    enum error error = check_spec(spec, problem);
+    if (error)
+        return error;
+    struct stored_form form;
+    choose_form(spec, &form);
+    struct instance *made = malloc(sizeof(*made) + form.size);
+    if (!made)
+        return ERR_NO_MEMORY;
+    atomic_init(&made->refs, 1);
+    write_instance(spec, &form, made);
     *out = made;
     return ERR_NONE;
+}
+
+struct instance *instance_create_in(const struct instance_spec *spec, void *memory, size_t size)
+{
+    struct field_problem ignored;
+    struct stored_form form;
+    if (check_spec(spec, &ignored))
+        return NULL;
+    choose_form(spec, &form);
+    struct instance *made = memory;
+    if (size < sizeof(*made) + form.size)
+        return NULL;
+    atomic_init(&made->refs, 0);
+    write_instance(spec, &form, made);
+    return made;
 }
 
 struct instance *instance_of_key(struct slice packed_key, uint64_t client_revision)
@@ -383,7 +405,8 @@ struct instance *instance_of_key(struct slice packed_key, uint64_t client_revisi
 
 struct instance *instance_ref(struct instance *instance)
 {
-    atomic_fetch_add_explicit(&instance->refs, 1, memory_order_relaxed);
+    uint32_t before = atomic_fetch_add_explicit(&instance->refs, 1, memory_order_relaxed);
+    assert(before > 0);
     return instance;
 }
 

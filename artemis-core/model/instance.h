@@ -4,7 +4,8 @@
  *
  * An instance is immutable and reference-counted. instance_create makes it from a validated spec,
  * in one allocation; the store, the change log and threads that build responses share it. A change
- * creates a new instance.
+ * creates a new instance. Instances of a batch are temporary: they are in memory of the batch, and
+ * the store copies those that it keeps.
  *
  * The key is (region, zone, service, group, instance), stored in canonical form: the service id in
  * lower case (ASCII letters), and no group if the group is missing, empty or "default". An empty
@@ -113,6 +114,10 @@ struct instance;
  * ERR_INVALID_FIELD (fills *problem), ERR_NO_MEMORY. */
 MUST_USE enum error instance_create(const struct instance_spec *spec, struct instance **out,
                                     struct field_problem *problem);
+/* Creates a temporary instance in `size` bytes at `memory`, which is aligned like a pointer. It has
+ * no references and is never released; instance_keep copies it. Its memory must outlive its use.
+ * NULL: the spec is not valid, or needs more bytes. */
+struct instance *instance_create_in(const struct instance_spec *spec, void *memory, size_t size);
 struct instance *instance_ref(struct instance *instance); /* returns its argument */
 void instance_unref(struct instance *instance);           /* accepts NULL */
 
@@ -122,6 +127,9 @@ struct instance *instance_of_key(struct slice packed_key, uint64_t client_revisi
 /* A copy with this client revision, which is not 0. NULL: out of memory. */
 struct instance *instance_with_client_revision(const struct instance *instance,
                                                uint64_t client_revision);
+
+/* A reference to the instance, or to a copy if it is temporary. NULL: out of memory for a copy. */
+struct instance *instance_keep(struct instance *instance);
 
 struct slice instance_text(const struct instance *instance, enum instance_field field);
 uint16_t instance_port(const struct instance *instance);

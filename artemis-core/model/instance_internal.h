@@ -31,7 +31,7 @@ enum {
  * ones. An instance that shares them has, in their place, a pointer to the instance that holds them
  * (a reference). Its ends and sizes are those of an instance that holds them itself. */
 struct instance {
-    _Atomic uint32_t refs;
+    _Atomic uint32_t refs; /* 0: temporary */
     uint16_t port;
     uint8_t status : 5;
     uint8_t has_weight : 1;

@@ -30,6 +30,16 @@ struct instance *instance_with_client_revision(const struct instance *instance,
     return copy;
 }
 
+struct instance *instance_keep(struct instance *instance)
+{
+    if (atomic_load_explicit(&instance->refs, memory_order_relaxed))
+        return instance_ref(instance);
+    struct instance *copy = malloc(instance_size(instance));
+    if (copy)
+        copy_held(copy, instance, instance->size);
+    return copy;
+}
+
 struct slice instance_common_texts(const struct instance *instance)
 {
     return (struct slice){common_texts(instance), common_size(instance)};

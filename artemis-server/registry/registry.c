@@ -289,7 +289,7 @@ struct instance *registry_inherit_revision(const struct record *record, struct i
 {
     uint64_t stored = record ? instance_client_revision(record->instance) : 0;
     if (!stored || instance_client_revision(instance))
-        return instance_ref(instance);
+        return instance_keep(instance);
     return instance_with_client_revision(instance, stored);
 }
 
@@ -379,11 +379,13 @@ static enum error register_locked(struct registry *registry, struct locked_key *
     enum error error = ERR_NONE;
     if (is_stale(key->record, instance))
         return ERR_STALE_REVISION;
+    if (!key->record)
+        return insert_new(registry, key, instance, is_dirty, now);
     struct instance *stored = registry_inherit_revision(key->record, instance);
     if (!stored)
         return ERR_NO_MEMORY;
     bool has_revision = instance_client_revision(instance) != 0;
-    if (!key->record || record_is_tombstone(key->record))
+    if (record_is_tombstone(key->record))
         error = insert_new(registry, key, stored, is_dirty, now);
     else if (register_again(registry, key, stored, has_revision, now))
         *is_dirty = true;
@@ -423,10 +425,14 @@ void registry_register_all(struct registry *registry, struct instance *const ins
     const struct instance_key *keys[REGISTRY_KEYS_MAX];
     struct registrations all = {.instances = instances, .now = now, .errors = errors};
     assert(count <= REGISTRY_KEYS_MAX);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = (const void *)instance_packed_key(instances[i]).data;
     if (SIM_BUG(20)) /* the last one is left out */
         errors[--count] = ERR_NONE;
+    if (count == 1) {
+        errors[0] = registry_register(registry, instances[0], now);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (const void *)instance_packed_key(instances[i]).data;
     registry_visit_keys(registry, keys, count, true, register_one, &all);
     registry_notify(registry, all.is_dirty);
 }

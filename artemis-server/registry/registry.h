@@ -80,11 +80,11 @@ struct lease_options registry_lease_options(const struct registry *registry);
 
 /* --- instances -------------------------------------------------------------------------------- */
 
-/* Registers, changes or renews; takes its own reference. An instance without a client revision
- * takes over that of the record of its key. ERR_STALE_REVISION: the client revision is below that
- * of the record, or equal to it, and the content is another one. ERR_OVER_QUOTA: the instance is
- * not registered yet, and its service has as many as registry_set_quota allows. ERR_NO_MEMORY. All
- * change nothing. */
+/* Registers, changes or renews; takes its own reference, or copies a temporary instance. An
+ * instance without a client revision takes over that of the record of its key. ERR_STALE_REVISION:
+ * the client revision is below that of the record, or equal to it, and the content is another one.
+ * ERR_OVER_QUOTA: the instance is not registered yet, and its service has as many as
+ * registry_set_quota allows. ERR_NO_MEMORY. All change nothing. */
 MUST_USE enum error registry_register(struct registry *registry, struct instance *instance,
                                       struct moment now);
 enum { REGISTRY_KEYS_MAX = 128 };

@@ -208,8 +208,9 @@ void registry_notify(struct registry *registry, bool is_dirty);
  * any more. */
 void registry_remove(struct registry *registry, struct locked_key *key, uint64_t client_revision,
                      struct stored_stamp stamp, uint64_t until_ms, struct moment now);
-/* The form of an instance that replaces the record of its key (NULL: not known), a reference: an
- * instance without a client revision takes over that of the record. NULL: out of memory. */
+/* The form of an instance that replaces the record of its key (NULL: not known), a reference to
+ * it or to a copy: an instance without a client revision takes over that of the record. NULL: out
+ * of memory. */
 struct instance *registry_inherit_revision(const struct record *record, struct instance *instance);
 /* Appends a new or deleted instance to the log and gives the service its revision. The shard is
  * locked. */

@@ -205,15 +205,26 @@ static bool is_sparse(const struct service *service)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* Takes what the insert needs; everything that can fail is here. */
-static enum error prepare_insert(struct shard *shard, uint32_t service_number, uint32_t *record)
+/* Takes what the insert needs; everything that can fail is here. Gives the new record its
+ * instance. */
+static enum error prepare_insert(struct shard *shard, uint32_t service_number,
+                                 struct instance *instance, uint32_t *number)
 {
     enum error error = reserve_member(shard, shard_service(shard, service_number));
     if (!error)
         error = hash_index_reserve(&shard->record_index);
     if (!error)
         error = shard_reserve_dirty(shard);
-    return error ? error : slab_alloc(&shard->records, record);
+    if (!error)
+        error = slab_alloc(&shard->records, number);
+    if (error)
+        return error;
+    struct instance *stored = shard_share_texts(shard, *number, instance);
+    shard_record(shard, *number)->instance = stored;
+    if (stored)
+        return ERR_NONE;
+    slab_release(&shard->records, *number);
+    return ERR_NO_MEMORY;
 }
 
 enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
@@ -228,7 +239,7 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     if (error)
         return error;
     uint32_t number;
-    error = prepare_insert(shard, service_number, &number);
+    error = prepare_insert(shard, service_number, instance, &number);
     if (error) {
         if (is_new)
             remove_service(shard, service_number);
@@ -236,7 +247,6 @@ enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t rec
     }
     struct service *service = shard_service(shard, service_number);
     struct record *record = shard_record(shard, number);
-    record->instance = shard_share_texts(shard, number, instance);
     record->hash = record_hash;
     record->service = service_number;
     record->member = service->member_count;

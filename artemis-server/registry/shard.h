@@ -215,11 +215,12 @@ uint32_t shard_find(const struct shard *shard, uint32_t hash, struct slice packe
 uint32_t shard_instances(const struct shard *shard);
 
 /* Adds a record (and its service, if that is new) with its lease armed. The record has a reference
- * to the instance, or one with the same content that shares its texts. ERR_NO_MEMORY leaves the
- * shard as it was. */
+ * to the instance, or one with the same content that shares its texts or is a copy of a temporary
+ * one. ERR_NO_MEMORY leaves the shard as it was. */
 MUST_USE enum error shard_insert(struct shard *shard, uint32_t service_hash, uint32_t record_hash,
                                  struct instance *instance, uint64_t deadline_ms, uint32_t *out);
-/* Gives a record other content, as shard_insert does; its lease stays. */
+/* Gives a record other content, as shard_insert does; its lease stays. The instance is not
+ * temporary. */
 void shard_replace(struct shard *shard, uint32_t number, struct instance *instance);
 /* Gives a record another stamp, with a reference of its own to the node id. */
 void shard_set_stamp(struct shard *shard, struct record *record, uint64_t hlc, uint16_t node);
@@ -243,8 +244,9 @@ void shard_validate(const struct shard *shard);
 
 /* --- shared texts (shard_texts.c) ------------------------------------------------------------- */
 
-/* A reference to what a record stores for an instance: the instance, or one with the same content
- * that shares the common texts of another record. */
+/* A reference to what a record stores for an instance: the instance, a copy of a temporary one, or
+ * one with the same content that shares the common texts of another record. NULL: out of memory for
+ * a temporary one. */
 struct instance *shard_share_texts(struct shard *shard, uint32_t number, struct instance *instance);
 /* The instance of the record is about to leave it: no further instance shares its texts. */
 void shard_stop_sharing(struct shard *shard, uint32_t number);

@@ -41,19 +41,20 @@ static bool is_number(const void *context, uint32_t number, const void *wanted)
 struct instance *shard_share_texts(struct shard *shard, uint32_t number, struct instance *instance)
 {
     if (!can_hold(instance))
-        return instance_ref(instance);
+        return instance_keep(instance);
     struct hash_index *holders = &shard->text_holders;
     struct slice texts = instance_common_texts(instance);
     uint32_t hash = hash_of(shard, texts);
     uint32_t holder = hash_index_find(holders, hash, holds_texts, shard, &texts);
     if (holder) {
         struct instance *sharing = instance_share(instance, shard_record(shard, holder)->instance);
-        return sharing ? sharing : instance_ref(instance);
+        return sharing ? sharing : instance_keep(instance);
     }
+    struct instance *kept = instance_keep(instance);
     uint32_t max = HOLDERS_MIN + shard->record_index.count / RECORDS_PER_HOLDER;
-    if (holders->count < max && !hash_index_reserve(holders))
+    if (kept && holders->count < max && !hash_index_reserve(holders))
         hash_index_insert(holders, hash, number);
-    return instance_ref(instance);
+    return kept;
 }
 
 void shard_stop_sharing(struct shard *shard, uint32_t number)

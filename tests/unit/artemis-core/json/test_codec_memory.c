@@ -155,6 +155,39 @@ static void small_batch_allocates_nothing(void **state)
     }
 }
 
+/* Also those that are large beside their JSON. */
+static void batch_has_memory_for_all_of_its_instances(void **state)
+{
+    (void)state;
+    static const char *const items[] = {
+        "{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\",\"instance_id\":\"i\",\"ip\":"
+        "\"1\"}",
+        "{\"region_id\":\"r\",\"zone_id\":\"z\",\"service_id\":\"s\",\"instance_id\":\"i\",\"ip\":"
+        "\"1\","
+        "\"weight\":1,\"revision\":1,\"metadata\":{\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\"}}",
+    };
+    enum { ITEMS = 1000 };
+    for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+        struct text body = {0};
+        text_append_string(&body, "{\"instances\":[");
+        for (size_t n = 0; n < ITEMS; n++)
+            text_printf(&body, "%s%s", n ? "," : "", items[i]);
+        text_append_string(&body, "]}");
+        failing_malloc_after(-1);
+        struct batch *batch = parsed(text_string(&body), BATCH_OF_INSTANCES);
+        assert_int_equal(failing_malloc_count(), 1);
+        for (size_t n = 0; n < ITEMS; n++) {
+            struct instance *instance = NULL;
+            assert_non_null(batch_created_instance(batch, n));
+            assert_int_equal(batch_instance(batch, n, &instance), ERR_NONE);
+            assert_true(instance_equal(instance, batch_created_instance(batch, n)));
+            instance_unref(instance);
+        }
+        batch_free(batch);
+        text_free(&body);
+    }
+}
+
 /* --- items --- */
 
 static enum error read_instance(void *context)
@@ -382,6 +415,7 @@ int main(void)
         cmocka_unit_test(failing_malloc_fails_the_requested_allocation),
         cmocka_unit_test(parse_without_memory),
         cmocka_unit_test(small_batch_allocates_nothing),
+        cmocka_unit_test(batch_has_memory_for_all_of_its_instances),
         cmocka_unit_test(read_instance_without_memory),
         cmocka_unit_test(reject_item_without_memory),
         cmocka_unit_test(fail_item_without_memory),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An instance that shares the texts of another one reads as the one that it was made from, and
- * keeps the texts until it is freed.
+ * keeps the texts until it is freed. A temporary instance is copied to be kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +229,60 @@ static void failed_allocation_takes_no_reference(void **state)
     assert_int_equal(failing_malloc_live(), live - 2);
 }
 
+static void temporary_instance_is_kept_as_a_copy(void **state)
+{
+    (void)state;
+    struct instance_spec spec = full_spec("i1");
+    spec.weight = 7;
+    spec.has_weight = true;
+    spec.client_revision = 42;
+    struct instance *created = make(&spec);
+    long live = failing_malloc_live();
+    void *memory = malloc(instance_size(created));
+    struct instance *temporary = instance_create_in(&spec, memory, instance_size(created));
+    assert_ptr_equal(temporary, memory);
+    assert_true(instance_equal(temporary, created));
+    struct instance *kept = instance_keep(temporary);
+    struct instance *sharing = instance_share(temporary, created);
+    memset(memory, 0xFF, instance_size(created));
+    free(memory);
+    assert_true(instance_equal(kept, created));
+    assert_true(instance_equal(sharing, created));
+    assert_ptr_equal(instance_keep(kept), kept);
+    instance_unref(kept);
+    instance_unref(kept);
+    instance_unref(sharing);
+    assert_int_equal(failing_malloc_live(), live);
+    instance_unref(created);
+}
+
+static void temporary_instance_needs_a_valid_spec_and_memory(void **state)
+{
+    (void)state;
+    _Alignas(void *) char memory[1024];
+    struct instance_spec spec = full_spec("i1");
+    size_t size = instance_size(instance_create_in(&spec, memory, sizeof(memory)));
+    memset(memory, 0, sizeof(memory));
+    assert_null(instance_create_in(&spec, memory, size - 1));
+    spec.port = PORT_MAX + 1;
+    assert_null(instance_create_in(&spec, memory, sizeof(memory)));
+    for (size_t i = 0; i < sizeof(memory); i++)
+        assert_int_equal(memory[i], 0);
+}
+
+static void failed_allocation_keeps_no_temporary_instance(void **state)
+{
+    (void)state;
+    _Alignas(void *) char memory[1024];
+    struct instance_spec spec = full_spec("i1");
+    struct instance *temporary = instance_create_in(&spec, memory, sizeof(memory));
+    long live = failing_malloc_live();
+    failing_malloc_after(1);
+    assert_null(instance_keep(temporary));
+    assert_true(failing_malloc_happened());
+    assert_int_equal(failing_malloc_live(), live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +293,9 @@ int main(void)
         cmocka_unit_test(texts_are_freed_with_their_last_user),
         cmocka_unit_test(sizes_count_the_texts_once_or_with_their_holder),
         cmocka_unit_test(failed_allocation_takes_no_reference),
+        cmocka_unit_test(temporary_instance_is_kept_as_a_copy),
+        cmocka_unit_test(temporary_instance_needs_a_valid_spec_and_memory),
+        cmocka_unit_test(failed_allocation_keeps_no_temporary_instance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

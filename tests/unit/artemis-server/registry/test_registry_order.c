@@ -219,13 +219,26 @@ static bool same_content(struct registry *a, struct registry *b, uint32_t number
            (left.deleted || instance_equal(left.instance, right.instance));
 }
 
-/* Instances are repeated within a call, and take the places of tombstones. */
+enum { TEMPORARY_BYTES = 128 };
+
+static struct instance *temporary_copy(const struct instance *instance, void *memory)
+{
+    struct instance_spec spec = {.port = instance_port(instance),
+                                 .client_revision = instance_client_revision(instance)};
+    for (enum instance_field field = 0; field < TEXT_FIELDS; field++)
+        spec.text[field] = instance_text(instance, field);
+    return instance_create_in(&spec, memory, TEMPORARY_BYTES);
+}
+
+/* Temporary instances are repeated within a call, and take the places of tombstones. */
 static void registrations_at_once_are_those_one_by_one(void **state)
 {
     (void)state;
     struct registry *at_once = make_filled_node();
     struct registry *one_by_one = make_filled_node();
     struct instance *instances[REGISTRY_KEYS_MAX];
+    struct instance *temporary[REGISTRY_KEYS_MAX];
+    _Alignas(void *) char memory[REGISTRY_KEYS_MAX][TEMPORARY_BYTES];
     enum error errors[REGISTRY_KEYS_MAX];
     uint64_t seed = 5;
     uint32_t of_error[ERROR_COUNT] = {0};
@@ -234,9 +247,12 @@ static void registrations_at_once_are_those_one_by_one(void **state)
     for (uint32_t call = 0; call < CALLS; call++) {
         struct moment now = at_ms(1000 + call);
         size_t count = call < 3 ? call : 1 + random_below(&seed, REGISTRY_KEYS_MAX);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             instances[i] = random_instance(&seed);
-        registry_register_all(at_once, instances, count, now, errors);
+            temporary[i] = temporary_copy(instances[i], memory[i]);
+        }
+        registry_register_all(at_once, temporary, count, now, errors);
+        memset(memory, 0xFF, sizeof(memory));
         for (size_t i = 0; i < count; i++) {
             assert_int_equal(registry_register(one_by_one, instances[i], now), errors[i]);
             of_error[errors[i]]++;

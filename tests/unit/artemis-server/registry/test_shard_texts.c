@@ -39,7 +39,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct instance *make_with(unsigned id, const char *release)
+/* Creates an instance; in `memory`, as a temporary one, unless that is NULL. */
+static struct instance *make_in(void *memory, size_t size, unsigned id, const char *release)
 {
     char name[32];
     snprintf(name, sizeof(name), "i%u", id);
@@ -55,8 +56,17 @@ static struct instance *make_with(unsigned id, const char *release)
     };
     struct instance *instance = NULL;
     struct field_problem problem;
-    assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
+    if (memory)
+        instance = instance_create_in(&spec, memory, size);
+    else
+        assert_int_equal(instance_create(&spec, &instance, &problem), ERR_NONE);
+    assert_non_null(instance);
     return instance;
+}
+
+static struct instance *make_with(unsigned id, const char *release)
+{
+    return make_in(NULL, 0, id, release);
 }
 
 static enum error try_insert(struct instance *instance, uint32_t *number)
@@ -197,6 +207,38 @@ static void failed_allocation_stores_the_whole_instance_or_nothing(void **state)
     instance_unref(instance);
 }
 
+/* A temporary instance is stored as a copy, or as one that shares its texts, or not at all. */
+static void failed_allocation_stores_no_temporary_instance(void **state)
+{
+    (void)state;
+    _Alignas(void *) char memory[256];
+    const char *const releases[] = {RELEASE, "another " RELEASE, "1"};
+    insert(1, RELEASE);
+    for (unsigned i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+        struct instance *given = make_in(memory, sizeof(memory), 2, releases[i]);
+        struct instance *expected = make_with(2, releases[i]);
+        bool has_failed = true;
+        for (long n = 1; has_failed; n++) {
+            uint32_t number = 0;
+            failing_malloc_after(n);
+            enum error error = try_insert(given, &number);
+            has_failed = failing_malloc_happened();
+            assert_int_equal(shard_instances(&shard), error ? 1 : 2);
+            shard_validate(&shard);
+            if (error) {
+                assert_true(has_failed);
+                continue;
+            }
+            const struct instance *stored = shard_record(&shard, number)->instance;
+            assert_int_equal(number, 2); /* no record is lost by a failure */
+            assert_ptr_not_equal(stored, given);
+            assert_true(instance_equal(stored, expected));
+            shard_remove(&shard, number, 0);
+        }
+        instance_unref(expected);
+    }
+}
+
 /* The longest run of slots in use: what a search can cost. */
 static uint32_t longest_run(const struct hash_index *index)
 {
@@ -249,6 +291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(index_stays_small_if_all_texts_differ, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failed_allocation_stores_the_whole_instance_or_nothing,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failed_allocation_stores_no_temporary_instance, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(chosen_texts_do_not_collide_under_a_random_seed, set_up,
                                         tear_down),
     };
