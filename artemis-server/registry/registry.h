@@ -149,10 +149,10 @@ MUST_USE enum error registry_next_service(struct registry *registry, struct regi
 
 /* One instance of a service that matches the filter, chosen by `choice`; the caller's reference.
  * If the filter has a near place, one of the nearest instances that match; *near counts all that
- * match. Costs a hash for each instance with a strategy that hashes. With one that hashes or weighs,
- * and with a near place, the filter is evaluated once for each of PICK_EVALUATED_MAX instances, and
- * up to three times for those beyond. ERR_SERVICE_NOT_FOUND, ERR_INSTANCE_NOT_FOUND (none
- * matches). */
+ * match. Costs a hash for each instance with a strategy that hashes. With one that hashes or
+ * weighs, and with a near place, the filter is evaluated once for each of PICK_EVALUATED_MAX
+ * instances, and up to three times for those beyond. ERR_SERVICE_NOT_FOUND, ERR_INSTANCE_NOT_FOUND
+ * (none matches). */
 enum { PICK_EVALUATED_MAX = 16 * 1024 };
 MUST_USE enum error registry_pick(struct registry *registry, struct slice id,
                                   const struct instance_filter *filter,

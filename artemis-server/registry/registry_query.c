@@ -122,8 +122,8 @@ static enum nearness place_of(const struct candidates *candidates, uint32_t inde
 static bool is_candidate(const void *context, uint32_t index)
 {
     const struct candidates *candidates = context;
-    enum nearness place = index < candidates->evaluated ? candidates->places[index]
-                                                        : place_of(candidates, index);
+    enum nearness place =
+        index < candidates->evaluated ? candidates->places[index] : place_of(candidates, index);
     return place == candidates->nearest;
 }
 

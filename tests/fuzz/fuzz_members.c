@@ -2,11 +2,11 @@
  *
  * The members of a cluster, read from the records that nodes, or the callers that replicate, have
  * registered. The first byte selects cluster.tls. Each line is a text: "s" and an address, a seed;
- * "i" and a node id, that of a seed; "b" and an address, a member of before; "r", a node id, a
+ * "i" and a node id, that of a seed; "b" and an address, an earlier member; "r", a node id, a
  * blank and a url, a record.
  *
  * The list has the seeds, is sorted, and has each address once. All others are addresses of peers,
- * of a record of another node or of before. Records of nodes that have left are removed.
+ * of a record of another node, or earlier ones. Records of nodes that have left are removed.
  */
 #include <stdio.h>
 #include <string.h>

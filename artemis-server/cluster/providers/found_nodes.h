@@ -21,7 +21,7 @@ struct found_node {
 
 /* The earliest end of the time of a missing node; UINT64_MAX: none is missing. */
 uint64_t found_nodes_due_ms(const struct found_node *nodes, size_t count);
-/* The place of a node whose time is over; `count`: there is none. */
+/* The place of a node whose time has ended; `count`: there is none. */
 size_t found_nodes_expired(const struct found_node *nodes, size_t count, uint64_t now_ms);
 /* Writes the nodes, at most MEMBERS_MAX, as members. With cluster.tls their certificates must have
  * cluster.tls.member_name. */

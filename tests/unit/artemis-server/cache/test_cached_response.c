@@ -242,13 +242,11 @@ static void object_is_kept_as_long_as_the_response(void **state)
     assert_true(cached_response_put(response, &budget));
     size_t used_bytes = budget.used_bytes;
     assert_null(cached_response_object(response, 3));
-    assert_ptr_equal(cached_response_keep(response, 3, &objects[0], 100, free_object),
-                     &objects[0]);
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[0], 100, free_object), &objects[0]);
     assert_int_equal(budget.used_bytes, used_bytes + 100);
     assert_ptr_equal(cached_response_object(response, 3), &objects[0]);
     assert_null(cached_response_object(response, 2));
-    assert_ptr_equal(cached_response_keep(response, 3, &objects[1], 100, free_object),
-                     &objects[0]);
+    assert_ptr_equal(cached_response_keep(response, 3, &objects[1], 100, free_object), &objects[0]);
     assert_int_equal(freed, 1); /* the second */
     assert_int_equal(budget.used_bytes, used_bytes + 100);
     cached_response_evict(response, &evicted);
