@@ -12,15 +12,17 @@ static bool is_loopback_host(const char *host)
            strcmp(host, "[::1]") == 0;
 }
 
-/* Removes trailing slashes and a trailing /api: request paths begin with /api. */
+/* Removes trailing slashes and a trailing /api of the path: request paths begin with /api. A host
+ * may be named api, too. */
 static void remove_suffix(char *url)
 {
-    size_t length = strlen(url);
-    while (length > 0 && url[length - 1] == '/')
-        url[--length] = '\0';
-    if (length < 4 || strcmp(url + length - 4, "/api") != 0)
+    char *path = strchr(strstr(url, "://") + strlen("://"), '/');
+    size_t length = path ? strlen(path) : 0;
+    while (length > 0 && path[length - 1] == '/')
+        path[--length] = '\0';
+    if (length < 4 || strcmp(path + length - 4, "/api") != 0)
         return;
-    url[length - 4] = '\0';
+    path[length - 4] = '\0';
     remove_suffix(url);
 }
 

@@ -48,6 +48,21 @@ static void nodes_are_read_with_url_and_status(void **state)
     wire_free_result(&list.result);
 }
 
+/* /api at the end of a path is left out, since request paths begin with it. */
+static void host_named_api_stays(void **state)
+{
+    (void)state;
+    struct node_list list;
+    static const char body[] = "{" SUCCESS ",\"nodes\":[{\"url\":\"http://api\"},"
+                               "{\"url\":\"https://api/api/\"},{\"url\":\"http://api/x/api\"}]}";
+    assert_int_equal(read_list(body, &list), ERR_NONE);
+    assert_int_equal(list.nodes.count, 3);
+    assert_string_equal(list.nodes.items[0].url, "http://api");
+    assert_string_equal(list.nodes.items[1].url, "https://api");
+    assert_string_equal(list.nodes.items[2].url, "http://api/x");
+    wire_free_result(&list.result);
+}
+
 static void nodes_without_a_valid_url_are_left_out(void **state)
 {
     (void)state;
@@ -119,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_are_read_with_url_and_status),
+        cmocka_unit_test(host_named_api_stays),
         cmocka_unit_test(nodes_without_a_valid_url_are_left_out),
         cmocka_unit_test(nodes_beyond_the_limit_are_left_out),
         cmocka_unit_test(other_responses_are_refused),
