@@ -228,7 +228,18 @@ static void push_without_end(struct fixture *fixture, int fd)
     }
 }
 
-static void check_pushes_without_end(struct fixture *fixture, const atomic_int *progress)
+struct progress {
+    const atomic_int *counter;
+    int before;
+};
+
+static bool has_progress(void *context)
+{
+    const struct progress *progress = context;
+    return *progress->counter > progress->before;
+}
+
+static void check_pushes_without_end(struct fixture *fixture, const atomic_int *counter)
 {
     fixture->push = push_without_end;
     reset_peak();
@@ -236,9 +247,9 @@ static void check_pushes_without_end(struct fixture *fixture, const atomic_int *
     watch_shop(fixture);
     wait_heartbeats(fixture, 10);
     for (int i = 0; i < 5; i++) {
-        int before = *progress;
+        struct progress progress = {counter, *counter};
         wait_heartbeats(fixture, 10);
-        assert_true(*progress > before);
+        assert_true(wait_until(has_progress, &progress, wait_deadline_ms()));
     }
     check_memory();
 }
