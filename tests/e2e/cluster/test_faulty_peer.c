@@ -21,6 +21,7 @@ static struct fake_server peer;
 static struct fake_server elsewhere;
 static atomic_uint served;   /* faults */
 static atomic_uint followed; /* redirects */
+static atomic_uint runs;     /* of the peer, see respond_to_health */
 
 /* --- the peer --------------------------------------------------------------------------------- */
 
@@ -32,6 +33,7 @@ static void respond_elsewhere(const char *head, char *response, size_t size, voi
     snprintf(response, size, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
+/* Each time another process: one that fails at everything but /health would be tried rarely. */
 static void respond_to_health(const char *head, char *response, size_t size, void *context)
 {
     (void)head;
@@ -39,7 +41,8 @@ static void respond_to_health(const char *head, char *response, size_t size, voi
     snprintf(response, size,
              "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
              "X-Artemis-Node: faulty\r\nX-Artemis-Cluster: artemis\r\nX-Artemis-State: ready\r\n"
-             "X-Artemis-Run: fake\r\n\r\nOK");
+             "X-Artemis-Run: fa%x\r\n\r\nOK",
+             atomic_fetch_add(&runs, 1));
 }
 
 static bool send_fault(int fd, const char *head, void *context)
