@@ -24,6 +24,7 @@ struct http {
     CURLcode foreign_code;
     atomic_bool stopped;
     uint64_t run_end_ms; /* of the current http_run */
+    size_t run_bytes;    /* passed on in it */
     bool has_paused;
 };
 
@@ -74,10 +75,11 @@ static size_t on_body(char *data, size_t one, size_t count, void *context)
     struct http *http = call->http;
     if (atomic_load(&http->stopped))
         return 0;
-    call->paused = client_clock_ms() >= http->run_end_ms;
+    call->paused = http->run_bytes >= HTTP_RUN_BYTES_MIN && client_clock_ms() >= http->run_end_ms;
     http->has_paused |= call->paused;
     if (call->paused)
         return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the piece */
+    http->run_bytes += size;
     call->body_bytes += size;
     call->body_error = call->body_bytes > http->settings->response_bytes_max
                            ? ERR_BODY_TOO_LARGE
@@ -312,6 +314,7 @@ static void resume_paused(struct http *http)
 {
     struct http_call *call;
     http->run_end_ms = client_clock_ms() + HTTP_RUN_MS_MAX;
+    http->run_bytes = 0;
     http->has_paused = false;
     TAILQ_FOREACH (call, &http->active, link) {
         if (call->paused) {

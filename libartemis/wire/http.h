@@ -6,8 +6,9 @@
  * or with a problem. Responses may be compressed with gzip; redirects are not followed. For
  * loopback addresses no proxy is used. A response body is not kept: its pieces go to on_body. A
  * call ends early when the decoded body is over the limit of the settings, or the header over
- * HTTP_HEADER_BYTES_MAX. One http_run passes on pieces for HTTP_RUN_MS_MAX; the rest follows in the
- * next one.
+ * HTTP_HEADER_BYTES_MAX. One http_run passes on pieces for HTTP_RUN_MS_MAX, and HTTP_RUN_BYTES_MIN
+ * even if that takes longer; the rest follows in the next one. libcurl copies what it keeps at each
+ * pause, so a run must make progress.
  *
  * One thread; any thread may call http_wake and http_stop.
  */
@@ -25,7 +26,8 @@ enum {
     HTTP_PROBLEM_MAX = 320,
     HTTP_ETAG_MAX = 96,
     HTTP_HEADER_BYTES_MAX = 64 * 1024,
-    HTTP_RUN_MS_MAX = 20
+    HTTP_RUN_MS_MAX = 20,
+    HTTP_RUN_BYTES_MIN = 64 * 1024,
 };
 
 /* The next piece of a response body, decoded; borrowed for the call. An error ends the call. */
