@@ -266,8 +266,8 @@ static inline struct http_response http_get(struct http *h, const char *path)
 }
 
 /* `field` is a further field of the header with its line end, or "". */
-static inline struct http_response http_post_with(struct http *h, const char *path,
-                                                  const char *field, const struct text *body)
+static inline void http_post_send(struct http *h, const char *path, const char *field,
+                                  const struct text *body)
 {
     struct text request = {0};
 
@@ -280,17 +280,17 @@ static inline struct http_response http_post_with(struct http *h, const char *pa
         die("out of memory");
     http_send(h, request.data, request.size);
     text_free(&request);
-    return http_receive(h);
 }
 
 static inline struct http_response http_post(struct http *h, const char *path,
                                              const struct text *body)
 {
-    return http_post_with(h, path, "", body);
+    http_post_send(h, path, "", body);
+    return http_receive(h);
 }
 
-/* Posts items first .. first + count - 1 as one list, and insists that each of them was done. */
-static inline void http_post_batch(struct http *h, const char *path, const char *field,
+/* Sends items first .. first + count - 1 as one list. */
+static inline void http_send_batch(struct http *h, const char *path, const char *field,
                                    const char *list, void (*add)(struct text *, uint32_t, uint32_t),
                                    uint32_t first, uint32_t count, uint32_t per_service)
 {
@@ -302,18 +302,39 @@ static inline void http_post_batch(struct http *h, const char *path, const char 
         add(&body, n, per_service);
     }
     text_append_string(&body, "]}");
-    struct http_response response = http_post_with(h, path, field, &body);
+    http_post_send(h, path, field, &body);
+    text_free(&body);
+}
+
+/* Receives the response to a batch, and insists that each item was done. */
+static inline void http_check_batch(struct http *h)
+{
+    struct http_response response = http_receive(h);
     if (response.status != 200 || !strstr(response.body, "\"error_code\":\"success\"") ||
         strstr(response.body, "\"failed_"))
-        die("%s from item %u: status %d: %.300s", path, first, response.status, response.body);
-    text_free(&body);
+        die("batch: status %d: %.300s", response.status, response.body);
+}
+
+static inline void http_post_batch(struct http *h, const char *path, const char *field,
+                                   const char *list, void (*add)(struct text *, uint32_t, uint32_t),
+                                   uint32_t first, uint32_t count, uint32_t per_service)
+{
+    http_send_batch(h, path, field, list, add, first, count, per_service);
+    http_check_batch(h);
+}
+
+static inline void http_send_register(struct http *h, uint32_t first, uint32_t count,
+                                      uint32_t per_service)
+{
+    http_send_batch(h, "/api/registry/register", "", "instances", text_add_instance, first, count,
+                    per_service);
 }
 
 static inline void http_register(struct http *h, uint32_t first, uint32_t count,
                                  uint32_t per_service)
 {
-    http_post_batch(h, "/api/registry/register", "", "instances", text_add_instance, first, count,
-                    per_service);
+    http_send_register(h, first, count, per_service);
+    http_check_batch(h);
 }
 
 static inline void http_renew(struct http *h, uint32_t first, uint32_t count, uint32_t per_service)

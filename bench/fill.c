@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fill - registers many instances, in batches over one connection.
+ * fill - registers many instances, in batches.
  *
- *   fill --port PORT [--count 1000] [--instances-per-service 10] [--batch 1000] [--ask-every N]
+ *   fill --port PORT [--count 1000] [--instances-per-service 10] [--batch 1000] [--connections 1]
+ *        [--ask-every N]
  *
+ * Several connections are used in turn: while the server handles a batch, the next ones arrive.
  * With --ask-every it then asks for each N-th service, in snake_case and in camelCase.
  * Prints "instances=N secs=S json_bytes=B", B being the JSON of one instance on average.
  */
 #include "bench/common.h"
+
+enum { CONNECTIONS_MAX = 64 };
 
 static void ask(struct http *server, uint32_t service)
 {
@@ -21,6 +25,22 @@ static void ask(struct http *server, uint32_t service)
     }
 }
 
+/* Batch n uses connection n % connections, once it has received the response to its last batch. */
+static void register_all(struct http *servers, uint32_t connections, uint32_t count, uint32_t batch,
+                         uint32_t per_service)
+{
+    uint32_t batches = (count + batch - 1) / batch;
+    for (uint32_t n = 0; n < batches + connections; n++) {
+        struct http *server = &servers[n % connections];
+        uint32_t first = n * batch;
+        if (n >= connections && n - connections < batches)
+            http_check_batch(server);
+        if (n < batches)
+            http_send_register(server, first, count - first < batch ? count - first : batch,
+                               per_service);
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -29,19 +49,23 @@ int main(int argc, char **argv)
     uint32_t per_service = option_number(argv, "--instances-per-service", 10);
     uint32_t batch = option_number(argv, "--batch", 1000);
     uint32_t ask_every = option_number(argv, "--ask-every", 0);
+    uint32_t connections = option_number(argv, "--connections", 1);
     struct text sample = {0};
-    struct http server;
+    struct http servers[CONNECTIONS_MAX];
 
     if (count == 0 || per_service == 0 || batch == 0)
         die("%s: --count, --instances-per-service and --batch must be positive", argv[0]);
-    http_open(&server, port);
+    if (connections == 0 || connections > CONNECTIONS_MAX)
+        die("%s: --connections must be 1 to %d", argv[0], CONNECTIONS_MAX);
+    for (uint32_t i = 0; i < connections; i++)
+        http_open(&servers[i], port);
     double begin = now_secs();
-    for (uint32_t first = 0; first < count; first += batch)
-        http_register(&server, first, count - first < batch ? count - first : batch, per_service);
+    register_all(servers, connections, count, batch, per_service);
     double secs = now_secs() - begin;
     for (uint32_t service = 0; ask_every && service < count / per_service; service += ask_every)
-        ask(&server, service);
-    http_close(&server);
+        ask(&servers[0], service);
+    for (uint32_t i = 0; i < connections; i++)
+        http_close(&servers[i]);
 
     text_add_instance(&sample, count / 2, per_service);
     printf("instances=%u secs=%.3f json_bytes=%zu\n", count, secs, sample.size);
