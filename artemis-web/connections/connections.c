@@ -158,8 +158,11 @@ void connections_start_closing(struct connections *table, struct connection *con
 
 void connections_end(struct connections *table, struct connection *connection, uint64_t now_ms)
 {
+    bool is_reading = connection->state == CONNECTION_READING;
     connections_start_closing(table, connection, now_ms);
     shutdown(connection->socket, SHUT_RDWR);
+    if (is_reading && connection->end_later)
+        connection->end_later(connection);
 }
 
 /* Returns the connection of the group that has been idle for longest, if that is
@@ -291,16 +294,16 @@ void connections_cancel(struct connections *table, const struct connection_origi
 }
 
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     const struct connection_origin *from, connection_refuser *refuse_call,
+                     const struct connection_origin *from, connection_ender *end_later,
                      uint32_t thread, uint64_t now_ms)
 {
     *connection = (struct connection){.group = &table->groups[thread % CONNECTION_GROUPS],
                                       .socket = socket,
                                       .from = *from,
-                                      .refuse = refuse_call,
+                                      .end_later = end_later,
                                       .has_read_all = true};
     connections_lock(table, connection->group);
-    connection->is_excess = refuse_call && table->_shared.admitted > table->limit;
+    connection->is_excess = from->has_tls && table->_shared.admitted > table->limit;
     link_last(connection, CONNECTION_NEW, now_ms);
     addresses_add(table, connection);
     connections_unlock(table, connection->group);

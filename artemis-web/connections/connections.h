@@ -3,7 +3,7 @@
  * connections - the table of open connections: their limit and their timeouts.
  *
  * libmicrohttpd has a timeout for idle connections only, for which it reads the clock eight times
- * for each request. It is not used; the table has all timeouts:
+ * for each request. Connections have none of it until the table ends them. The table has these:
  *
  *   - A request must arrive within REQUEST_SECS plus one second for each BODY_BYTES_PER_SEC of body
  *     received so far. Otherwise it gets 408 and the connection is closed. The first one includes
@@ -26,8 +26,11 @@
  *     may have ADDRESS_SHARE_PERCENT of the table.
  *
  * Web threads create and end the connections. To end one from another thread, the table shuts its
- * socket down; libmicrohttpd notices the end of the stream. Only its own thread can send on a
- * connection with TLS, so the table has that thread send an error response and shut it down.
+ * socket down; libmicrohttpd notices the end of the stream. It does not while the header of a chunk
+ * fills its buffer, if the connection was suspended before: it reads nothing then, and gets no
+ * event of that socket. The thread of a connection that is ended within a request therefore gives
+ * it a timeout of ENDED_SECS. Only that thread can send on a connection with TLS, so the table has
+ * it send an error response and shut the socket down, too.
  *
  * The connections of a web thread are a group with a lock of its own, so that the requests of one
  * thread do not wait for those of another. The lock of the table protects what all groups share.
@@ -61,6 +64,7 @@ enum {
     ACKNOWLEDGED_STEP_BYTES = 256 * 1024,
     CONNECTIONS_REPORT_MS = 10 * 1000, /* between two lines of the log about refused connections */
     BLOCKED_CHECKS = 3,
+    ENDED_SECS = 1, /* until libmicrohttpd ends a connection that the table has ended */
     IDLE_BEFORE_DISPLACED_MS = 1000,
     ADDRESS_SHARE_PERCENT = 80,
     CONNECTION_GROUPS = 16,
@@ -84,9 +88,10 @@ struct connection_origin {
     bool has_tls;
 };
 
-/* Has the thread of a connection with TLS send connection_write_end_error and shut the socket down.
- * The locks of the table and of the group are held. */
-typedef void connection_refuser(struct connection *connection);
+/* Has the thread of a connection end it, after the table has listed it as closing. With TLS the
+ * thread sends connection_write_end_error, if there is an error, and shuts the socket down. The
+ * locks of the table and of the group are held. */
+typedef void connection_ender(struct connection *connection);
 
 /* Guarded by the lock of its group, except where it says so. */
 struct connection {
@@ -95,7 +100,7 @@ struct connection {
     TAILQ_ENTRY(connection) address_link;
     struct connection_address *address; /* NULL: not counted */
     struct connection_group *group;     /* constant */
-    connection_refuser *refuse;         /* constant; NULL: plain */
+    connection_ender *end_later;        /* constant; NULL: none, in tests */
     uint64_t since_ms;                  /* when it got into its state */
     uint64_t ended_ms; /* when a sweep first found its client gone in this state; 0: not found */
     /* From the sweeps while serving: */
@@ -209,10 +214,10 @@ bool connections_admit(struct connections *table, int socket, const struct conne
 void connections_cancel(struct connections *table, const struct connection_origin *from);
 /* Writes the message of ERR_TOO_MANY_CONNECTIONS. */
 void connections_describe_limit(const struct connections *table, char out[LIMIT_MESSAGE_BYTES]);
-/* Adds an admitted connection of the web thread with this number; `refuse_call` is NULL without
- * TLS. `connection` is the caller's memory until it is removed. */
+/* Adds an admitted connection of the web thread with this number. `connection` is the caller's
+ * memory until it is removed. */
 void connections_add(struct connections *table, struct connection *connection, int socket,
-                     const struct connection_origin *from, connection_refuser *refuse_call,
+                     const struct connection_origin *from, connection_ender *end_later,
                      uint32_t thread, uint64_t now_ms);
 void connections_remove(struct connections *table, struct connection *connection);
 

@@ -23,7 +23,8 @@ void connections_start_closing(struct connections *table, struct connection *con
                                uint64_t now_ms);
 /* What the kernel knows of a connection; false: nothing. Needs no lock. */
 bool connection_tcp_info(int socket, struct tcp_info *info);
-/* Shuts a connection down; libmicrohttpd then closes it. With the lock of its group. */
+/* Shuts a connection down; libmicrohttpd then closes it, at the latest after ENDED_SECS. With the
+ * lock of its group. */
 void connections_end(struct connections *table, struct connection *connection, uint64_t now_ms);
 /* For how long the connection has been in its state. With the lock of its group. */
 uint64_t connections_age_ms(const struct connection *connection, uint64_t now_ms);

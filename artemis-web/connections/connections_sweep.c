@@ -34,9 +34,9 @@ static void refuse(struct connections *table, struct connection *connection, enu
 {
     char response[ERROR_RESPONSE_BYTES];
     connection->end_error = error;
-    if (connection->refuse) {
+    if (connection->from.has_tls) {
         connections_start_closing(table, connection, now_ms);
-        connection->refuse(connection);
+        connection->end_later(connection);
         return;
     }
     size_t size = connection_write_end_error(connection, response);
@@ -88,7 +88,7 @@ static bool is_overdue(const struct connection *connection, uint64_t now_ms)
 /* With TLS the rest of a record is unread too. */
 static bool has_unread(const struct connection *connection, int unread_bytes)
 {
-    if (connection->refuse)
+    if (connection->from.has_tls)
         return !atomic_load_explicit(&connection->has_read_all, memory_order_relaxed);
     return unread_bytes > 0;
 }

@@ -16,8 +16,9 @@
 enum {
     /* The library asks for another turn at once while a connection of its ready list can do
      * nothing, because the header of a chunk exceeds its buffer. After this many turns without a
-     * callback the loop pauses before each, until the sweep ends the connection. A header of the
-     * maximum size takes about 50 turns. */
+     * callback the loop pauses before each, until the sweep ends the connection and then the
+     * library's timeout (web_thread_end_later). A header of the maximum size takes about 50
+     * turns. */
     IDLE_TURNS_MAX = 256,
     IDLE_PAUSE_MS = 5,
 };
@@ -61,15 +62,15 @@ void loop_note_progress(void)
 /* How long to wait for events: -1 for ever, 0 not at all. */
 static int timeout_ms(struct loop *loop)
 {
-    MHD_UNSIGNED_LONG_LONG ms; /* 0: the library knows no other timeout */
+    MHD_UNSIGNED_LONG_LONG ms; /* above 0: only for a connection that the table has ended */
     bool is_due = MHD_get_timeout(loop->daemon, &ms) == MHD_YES;
-    if (!is_due || has_progressed)
+    if (!is_due || ms > 0 || has_progressed)
         loop->idle_turns = 0;
-    else
-        loop->idle_turns++;
+    else if (++loop->idle_turns > IDLE_TURNS_MAX)
+        ms = IDLE_PAUSE_MS;
     if (!is_due)
         return -1;
-    return loop->idle_turns > IDLE_TURNS_MAX ? IDLE_PAUSE_MS : 0;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 /* Whether only the daemon has work: the library asks its own descriptor again in each turn. */

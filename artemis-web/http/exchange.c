@@ -59,21 +59,26 @@ static void end_tls(struct http_connection *http)
 }
 
 /* Called by a sweep. */
-static void refuse_later(struct connection *connection)
+static void end_later(struct connection *connection)
 {
     struct http_connection *http =
         (struct http_connection *)((char *)connection -
                                    offsetof(struct http_connection, connection));
-    web_thread_refuse(http->thread, http);
+    web_thread_end_later(http->thread, http);
 }
 
-/* On the web thread. */
-static void on_refuse(struct http_connection *http)
+/* On the web thread. The library notices the shutdown, or else ends the connection at its timeout
+ * (connections.h). */
+static void on_end(struct http_connection *http)
 {
     char response[ERROR_RESPONSE_BYTES];
-    size_t size = connection_write_end_error(&http->connection, response);
-    tls_session_send_last(http->tls, response, size);
-    shutdown(http->connection.socket, SHUT_RDWR); /* the library then ends the connection */
+    if (http->tls && http->connection.end_error) {
+        size_t size = connection_write_end_error(&http->connection, response);
+        tls_session_send_last(http->tls, response, size);
+        shutdown(http->connection.socket, SHUT_RDWR);
+    }
+    MHD_set_connection_option(http->request.mhd, MHD_CONNECTION_OPTION_TIMEOUT,
+                              (unsigned)ENDED_SECS);
 }
 
 /* Ends the connection of a client whose certificate is not accepted any more. The shutdown ends a
@@ -132,8 +137,7 @@ static void start_connection(struct web_thread *thread, struct MHD_Connection *m
     }
     connections_add(&web->connections, &http->connection,
                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                    &from, from.has_tls ? refuse_later : NULL, web_thread_number(thread),
-                    clock_now().mono_ms);
+                    &from, end_later, web_thread_number(thread), clock_now().mono_ms);
     if (from.has_tls)
         web_thread_add_tls(thread, http);
 }
@@ -151,8 +155,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (!http)
         return;
     connections_remove(&http->request.web->connections, &http->connection);
+    web_thread_forget_ending(http->thread, http);
     if (http->tls) {
-        web_thread_forget_refused(http->thread, http);
         web_thread_remove_tls(http->thread, http);
         end_tls(http);
     }
@@ -440,6 +444,6 @@ const struct web_thread_callbacks exchange_callbacks = {
     .on_request = on_request,
     .on_completed = on_completed,
     .on_close = on_close,
-    .on_refuse = on_refuse,
+    .on_end = on_end,
     .on_verify_again = on_verify_again,
 };

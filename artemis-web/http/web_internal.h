@@ -52,6 +52,9 @@ struct http_connection {
     TAILQ_ENTRY(http_connection)
     delayed_link; /* while web_thread_delay or _await_input suspends it */
     uint64_t delayed_until_ms;
+    TAILQ_ENTRY(http_connection)
+    ending_link;             /* in the list of web_thread_end_later; its lock guards both */
+    bool is_ending;          /* in that list */
     struct tls_session *tls; /* NULL: a plain connection */
 };
 

@@ -51,10 +51,11 @@ struct web_thread {
     uint32_t tls_connection_count;
     uint32_t unverified_count;  /* from the first of them on, that are to be verified again */
     atomic_bool verifies_again; /* set by web_threads_verify_again */
+    atomic_bool has_ending;     /* set by web_thread_end_later */
     struct {
         pthread_mutex_t lock;
         TAILQ_HEAD(, http_connection) closing; /* to be closed by the thread */
-        TAILQ_HEAD(, http_connection) refused; /* by web_thread_refuse */
+        TAILQ_HEAD(, http_connection) ending;  /* by web_thread_end_later */
     } _shared;
     TAILQ_HEAD(, http_connection) delayed;
     uint64_t delayed_until_ms; /* the earliest of them */
@@ -268,36 +269,39 @@ static void close_upgraded(struct web_thread *thread, bool now)
     }
 }
 
-/* --- refused connections ---------------------------------------------------------------------- */
+/* --- connections that the table ends ---------------------------------------------------------- */
 
-void web_thread_refuse(struct web_thread *thread, struct http_connection *http)
+void web_thread_end_later(struct web_thread *thread, struct http_connection *http)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    http->tls->is_refused = true;
-    TAILQ_INSERT_TAIL(&thread->_shared.refused, http, tls->refused_link);
+    if (!http->is_ending)
+        TAILQ_INSERT_TAIL(&thread->_shared.ending, http, ending_link);
+    http->is_ending = true;
     pthread_mutex_unlock(&thread->_shared.lock);
+    atomic_store_explicit(&thread->has_ending, true, memory_order_relaxed);
     web_thread_wake(thread);
 }
 
-void web_thread_forget_refused(struct web_thread *thread, struct http_connection *http)
+void web_thread_forget_ending(struct web_thread *thread, struct http_connection *http)
 {
     pthread_mutex_lock(&thread->_shared.lock);
-    if (http->tls->is_refused)
-        TAILQ_REMOVE(&thread->_shared.refused, http, tls->refused_link);
-    http->tls->is_refused = false;
+    if (http->is_ending)
+        TAILQ_REMOVE(&thread->_shared.ending, http, ending_link);
+    http->is_ending = false;
     pthread_mutex_unlock(&thread->_shared.lock);
 }
 
-static void send_end_errors(struct web_thread *thread)
+static void end_connections(struct web_thread *thread)
 {
+    atomic_store_explicit(&thread->has_ending, false, memory_order_relaxed);
     for (;;) {
         pthread_mutex_lock(&thread->_shared.lock);
-        struct http_connection *http = TAILQ_FIRST(&thread->_shared.refused);
+        struct http_connection *http = TAILQ_FIRST(&thread->_shared.ending);
         pthread_mutex_unlock(&thread->_shared.lock);
         if (!http)
             return;
-        web_thread_forget_refused(thread, http);
-        thread->callbacks->on_refuse(http);
+        web_thread_forget_ending(thread, http);
+        thread->callbacks->on_end(http);
     }
 }
 
@@ -342,13 +346,14 @@ void web_threads_verify_again(struct web_threads *threads)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-/* Of a thread without TLS. */
 static int before_wait(void *context)
 {
     struct web_thread *thread = context;
     engine_wake_replication(thread->web->engine); /* for responses that are not sent completely */
     push_wake_for_long_polls(thread->web->push);
     long_poll_share_begin(&thread->long_poll_share);
+    if (atomic_load_explicit(&thread->has_ending, memory_order_relaxed))
+        end_connections(thread);
     if (TAILQ_EMPTY(&thread->delayed))
         return -1;
     uint64_t now_ms = clock_now().mono_ms;
@@ -363,7 +368,6 @@ static int before_wait_with_tls(void *context)
 {
     struct web_thread *thread = context;
     close_upgraded(thread, false);
-    send_end_errors(thread);
     bool has_unverified = verify_some(thread);
     int wait_ms = before_wait(thread);
     if (has_unverified)
@@ -448,7 +452,7 @@ static enum error start_thread(struct web *web, const struct web_thread_callback
     TAILQ_INIT(&thread->closing);
     TAILQ_INIT(&thread->tls_connections);
     TAILQ_INIT(&thread->_shared.closing);
-    TAILQ_INIT(&thread->_shared.refused);
+    TAILQ_INIT(&thread->_shared.ending);
     thread->callbacks = callbacks;
     pthread_mutex_init(&thread->_shared.lock, NULL);
     thread->watched = tls ? epoll_create1(EPOLL_CLOEXEC) : -1;

@@ -38,8 +38,8 @@ struct web_thread_callbacks {
     /* On the thread, for a WebSocket with TLS that web_thread_close_upgraded has closed: forwards
      * what is left (with `now`: drops it) and calls web_thread_end_upgraded, then or later. */
     void (*on_close)(struct http_connection *http, bool now);
-    /* On the thread, for a connection that web_thread_refuse has named. */
-    void (*on_refuse)(struct http_connection *http);
+    /* On the thread, for a connection that web_thread_end_later has named. */
+    void (*on_end)(struct http_connection *http);
     /* On the thread, for each connection with TLS, after web_threads_verify_again. */
     void (*on_verify_again)(struct http_connection *http);
 };
@@ -101,9 +101,9 @@ void web_thread_unwatch(struct web_thread *thread, struct watch *watch);
 /* Suspends a connection whose handshake needs more bytes of the client until they arrive. Called on
  * the thread itself. */
 void web_thread_await_input(struct web_thread *thread, struct http_connection *http);
-/* Has the thread call on_refuse for a connection with TLS, unless it ends before. Any thread. */
-void web_thread_refuse(struct web_thread *thread, struct http_connection *http);
-/* The connection ends, and no thread calls web_thread_refuse any more. On the thread itself. */
-void web_thread_forget_refused(struct web_thread *thread, struct http_connection *http);
+/* Has the thread call on_end for a connection, unless it ends before. Any thread. */
+void web_thread_end_later(struct web_thread *thread, struct http_connection *http);
+/* The connection ends, and no thread calls web_thread_end_later any more. On the thread itself. */
+void web_thread_forget_ending(struct web_thread *thread, struct http_connection *http);
 /* Has the thread process a connection that another thread has resumed or closed. */
 void web_thread_wake(struct web_thread *thread);

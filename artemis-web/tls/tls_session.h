@@ -76,12 +76,10 @@ struct tls_session {
     unsigned alert;                  /* that was sent; 0: none */
     bool received_bytes, received_hello, offers_tls_1_2, sent_hello, received_finished,
         sent_finished;
-    bool has_certificate;         /* the client has sent one, and it was verified */
-    bool is_forwarded;            /* input is for tls_session_receive alone */
-    bool is_receiving;            /* in tls_session_receive */
-    struct watch handshake_watch; /* of web_thread_await_input */
-    bool is_refused; /* in the list of web_thread_refuse; its lock guards this and the link */
-    TAILQ_ENTRY(http_connection) refused_link;
+    bool has_certificate;                     /* the client has sent one, and it was verified */
+    bool is_forwarded;                        /* input is for tls_session_receive alone */
+    bool is_receiving;                        /* in tls_session_receive */
+    struct watch handshake_watch;             /* of web_thread_await_input */
     TAILQ_ENTRY(http_connection) thread_link; /* of web_thread_add_tls */
     struct tls_forward *forward;              /* of a WebSocket; otherwise NULL */
     char reason[TLS_REASON_BYTES];            /* why the handshake failed; "": not known */

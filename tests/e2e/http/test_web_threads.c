@@ -81,11 +81,46 @@ static void chunk_header_that_exceeds_the_buffer_costs_no_processor_time(void **
     raw_socket_close(&raw);
 }
 
+static bool has_open_files(void *context)
+{
+    const int *wanted = ((void **)context)[1];
+    return server_process_open_files(((void **)context)[0]) == *wanted;
+}
+
+/* The library then neither reads from the socket nor gets an event of it. */
+static void chunk_header_after_a_long_poll_leaves_no_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    char extension[20 * 1024];
+    struct raw_socket raw;
+    memset(extension, 'x', sizeof extension);
+    call_register(fixture->http, "s", "i1");
+    int files = server_process_open_files(&fixture->server);
+    raw_socket_open(&raw, fixture->server.port);
+    raw_socket_sendf(&raw,
+                     "GET /api/discovery/service?service_id=s&version=%lld&wait=1s HTTP/1.1\r\n"
+                     "Host: a\r\n\r\n",
+                     (long long)call_version(fixture->http));
+    call_wait_metric(fixture->http, "artemis_waiting_requests", 1);
+    raw_socket_sendf(&raw, "POST " REGISTER " HTTP/1.1\r\nHost: a\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n2;e=");
+    raw_socket_send(&raw, extension, sizeof extension);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_http(&raw.response, 304);
+    assert_int_equal(raw_socket_read(&raw, wait_deadline_ms()), RAW_RESPONSE);
+    check_status(&raw.response, 431, "bad-request", "too-large");
+    assert_true(raw_socket_is_closed_by(&raw, wait_deadline_ms()));
+    raw_socket_close(&raw);
+    void *context[] = {&fixture->server, &files};
+    assert_true(wait_until(has_open_files, context, wait_deadline_ms()));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_that_are_ready_at_once_are_served),
         cmocka_unit_test(chunk_header_that_exceeds_the_buffer_costs_no_processor_time),
+        cmocka_unit_test(chunk_header_after_a_long_poll_leaves_no_connection),
     };
     return server_process_finish(
         cmocka_run_group_tests(tests, start_with_one_thread, fixture_stop));

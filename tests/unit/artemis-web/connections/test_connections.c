@@ -313,15 +313,43 @@ static void limit_leaves_descriptors_for_everything_else(void **state)
     }
 }
 
-/* --- connections with TLS --------------------------------------------------------------------- */
+/* --- connections that their thread ends ------------------------------------------------------- */
 
-static int refused_count;
+static int ended_count;
 
 /* In place of the thread of the connection. */
-static void count_refused(struct connection *connection)
+static void count_ended(struct connection *connection)
 {
     assert_int_equal(connection->state, CONNECTION_CLOSING);
-    refused_count++;
+    ended_count++;
+}
+
+/* libmicrohttpd may not notice that its socket was shut down. */
+static void connection_that_is_ended_within_a_request_is_ended_by_its_thread_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *slow = connect_peer(fixture, 0, 0);
+    struct peer *gone = connect_peer(fixture, 1, 0);
+    struct peer *idle = connect_peer(fixture, 2, 0);
+    ended_count = 0;
+    slow->connection.end_later = gone->connection.end_later = idle->connection.end_later =
+        count_ended;
+    connection_reading(&fixture->table, &slow->connection, 0);
+    connection_reading(&fixture->table, &gone->connection, 0);
+    connection_reading(&fixture->table, &idle->connection, 0);
+    connection_idle(&idle->connection, 0);
+    shutdown(gone->theirs, SHUT_WR);
+    connections_sweep(&fixture->table, 1000);
+    assert_int_equal(ended_count, 0);
+    connections_sweep(&fixture->table, 2000);
+    assert_int_equal(ended_count, 1);
+    assert_ended_saying(gone, "");
+    connections_sweep(&fixture->table, 10000);
+    assert_int_equal(ended_count, 2);
+    assert_ended_saying(slow, "HTTP/1.1 408 ");
+    connections_sweep(&fixture->table, (uint64_t)IDLE_SECS * 1000);
+    assert_int_equal(ended_count, 2);
+    assert_ended_saying(idle, "");
 }
 
 /* Its thread alone can send on it, and shuts it down afterwards. */
@@ -330,14 +358,15 @@ static void slow_request_over_tls_is_refused_by_its_thread(void **state)
     struct fixture *fixture = *state;
     struct peer *peer = connect_peer(fixture, 0, 0);
     char response[ERROR_RESPONSE_BYTES + 1];
-    refused_count = 0;
-    peer->connection.refuse = count_refused;
+    ended_count = 0;
+    peer->connection.from.has_tls = true;
+    peer->connection.end_later = count_ended;
     connection_reading(&fixture->table, &peer->connection, 0);
     connections_sweep(&fixture->table, 9000);
-    assert_int_equal(refused_count, 0);
+    assert_int_equal(ended_count, 0);
     connections_sweep(&fixture->table, 10000);
     connections_sweep(&fixture->table, 11000);
-    assert_int_equal(refused_count, 1);
+    assert_int_equal(ended_count, 1);
     assert_alive(peer);
     assert_false(connection_serving(&peer->connection, 11000));
     response[connection_write_end_error(&peer->connection, response)] = '\0';
@@ -361,7 +390,7 @@ static void some_connections_over_the_limit_are_admitted_with_tls(void **state)
         admitted++;
     assert_int_equal(admitted, 16);
     assert_false(connect_peer(fixture, LIMIT, 0)->admitted);
-    connections_add(&fixture->table, &excess, -1, &with_tls, count_refused, 0, 0);
+    connections_add(&fixture->table, &excess, -1, &with_tls, count_ended, 0, 0);
     assert_true(excess.is_excess);
     connections_remove(&fixture->table, &excess);
     for (; admitted > 1; admitted--)
@@ -393,6 +422,7 @@ int main(void)
         TEST(connection_idle_too_long_is_closed_without_a_word),
         TEST(closing_the_idle_leaves_the_busy),
         TEST(view_counts_what_is_there),
+        TEST(connection_that_is_ended_within_a_request_is_ended_by_its_thread_too),
         TEST(slow_request_over_tls_is_refused_by_its_thread),
         TEST(some_connections_over_the_limit_are_admitted_with_tls),
     };

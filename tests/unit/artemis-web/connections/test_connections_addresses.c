@@ -56,7 +56,7 @@ static struct connection_origin from(uint8_t host, bool has_tls)
                                       .has_tls = has_tls};
 }
 
-static void refuse(struct connection *connection)
+static void end_later(struct connection *connection)
 {
     (void)connection;
 }
@@ -67,8 +67,7 @@ static bool try_open(int slot, uint8_t host, bool has_tls, uint64_t now_ms)
     struct connection_origin origin = from(host, has_tls);
     if (!connections_admit(&table, -1, &origin, now_ms))
         return false;
-    connections_add(&table, &slots[slot], -1, &origin, has_tls ? refuse : NULL, (uint32_t)slot,
-                    now_ms);
+    connections_add(&table, &slots[slot], -1, &origin, end_later, (uint32_t)slot, now_ms);
     return true;
 }
 
