@@ -88,21 +88,27 @@ enum error long_poll_read(const struct request *request, const struct query *que
     return error;
 }
 
+/* The body of a deferred or suspended request stays in memory; a GET has none. */
+static bool may_be_kept(const struct request *request)
+{
+    return request->is_get || request->body.size <= LONG_POLL_BODY_BYTES_MAX;
+}
+
 bool long_poll_defer(struct request *request, const struct long_poll_query *get,
                      struct response *response)
 {
     bool was_admitted = request->is_deferred || request->long_poll_done; /* before this call */
-    if (get->wait_ms == 0 || was_admitted || long_poll_share_take(request->long_poll_share))
+    if (get->wait_ms == 0 || was_admitted || !may_be_kept(request) ||
+        long_poll_share_take(request->long_poll_share))
         return false;
     request->is_deferred = true;
     response->kind = RESPONSE_DEFERRED;
     return true;
 }
 
-/* The body of a suspended request stays in memory; a GET has none. */
 static enum error check_body(const struct request *request, char message[MESSAGE_BYTES])
 {
-    if (request->is_get || request->body.size <= LONG_POLL_BODY_BYTES_MAX)
+    if (may_be_kept(request))
         return ERR_NONE;
     snprintf(message, MESSAGE_BYTES,
              "body: of a request with `wait` must be at most %d bytes, is %zu",

@@ -27,7 +27,8 @@ struct long_poll_query {
 MUST_USE enum error long_poll_read(const struct request *request, const struct query *query,
                                    struct long_poll_query *get, char message[MESSAGE_BYTES]);
 /* Defers a long poll that is not in the share of this turn (long_poll_share.h): the handler returns
- * then, and is called again in a later turn. To be called before a response is searched. */
+ * then, and is called again in a later turn. To be called before a response is searched. A request
+ * whose body is too large to be suspended is not deferred either. */
 MUST_USE bool long_poll_defer(struct request *request, const struct long_poll_query *get,
                               struct response *response);
 /* Decides how to answer with a response of `revision` about a service, or about all services (empty

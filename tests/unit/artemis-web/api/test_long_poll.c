@@ -278,6 +278,25 @@ static void long_poll_beyond_the_share_is_deferred(void **state)
     assert_false(defers(&third, (struct long_poll_query){.requested = true, .revision = 7}));
 }
 
+/* Many bodies that are small as they are sent can be large when they are inflated. */
+static void large_body_is_not_kept_for_a_later_turn(void **state)
+{
+    (void)state;
+    static char bytes[8 * 1024 + 1];
+    struct request largest = make_request();
+    struct request larger = make_request();
+    largest.is_get = larger.is_get = false;
+    text_append(&largest.body, bytes, sizeof(bytes) - 1);
+    text_append(&larger.body, bytes, sizeof(bytes));
+    share.left = 0;
+    share.deferred = 0;
+    assert_true(defers(&largest, for_a_second_from_7));
+    assert_false(defers(&larger, for_a_second_from_7) || larger.is_deferred);
+    assert_int_equal(share.deferred, 1);
+    text_free(&largest.body);
+    text_free(&larger.body);
+}
+
 /* The caller of the handler has taken the share. */
 static void long_poll_that_is_handled_again_is_not_deferred(void **state)
 {
@@ -304,6 +323,7 @@ int main(void)
         TEST(wait_of_zero_or_draining_node_is_304_at_once),
         TEST(long_poll_at_the_limit_is_refused),
         TEST(long_poll_beyond_the_share_is_deferred),
+        TEST(large_body_is_not_kept_for_a_later_turn),
         TEST(long_poll_that_is_handled_again_is_not_deferred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
