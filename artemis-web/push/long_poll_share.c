@@ -3,8 +3,15 @@
 
 void long_poll_share_begin(struct long_poll_share *share)
 {
-    uint32_t size = share->deferred / LONG_POLL_TURNS;
-    share->left = size > LONG_POLL_SHARE_MIN ? size : LONG_POLL_SHARE_MIN;
+    uint32_t wanted = share->deferred / LONG_POLL_TURNS;
+    if (wanted < LONG_POLL_SHARE_MIN)
+        wanted = LONG_POLL_SHARE_MIN;
+    if (wanted > share->size || share->deferred == 0 || share->turns_left == 0) {
+        share->size = wanted;
+        share->turns_left = LONG_POLL_TURNS;
+    }
+    share->turns_left--;
+    share->left = share->size;
     share->deferred = 0;
 }
 

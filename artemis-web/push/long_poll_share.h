@@ -9,8 +9,11 @@
  * they arrived, until they are in the share of a turn. Other requests are never deferred. The
  * response to a deferred long poll contains the changes up to the turn in which it is handled.
  *
- * Each turn costs one call for each deferred long poll. The share therefore grows with their
- * number, so that each long poll is deferred for at most about LONG_POLL_TURNS turns.
+ * Each turn costs one call for each deferred long poll. The share is therefore a part of their
+ * number, so that they are handled in LONG_POLL_TURNS turns. It grows with their number at once,
+ * and shrinks after LONG_POLL_TURNS turns or when none is left: a part of those that are left would
+ * be less in each turn, and the last of them would wait for several times as many turns. A long
+ * poll that arrives shortly before the share shrinks is deferred for twice as many at most.
  *
  * A share belongs to one web thread. Pure.
  */
@@ -25,8 +28,10 @@ enum {
 };
 
 struct long_poll_share {
-    uint32_t left;     /* long polls that this turn may still handle */
-    uint32_t deferred; /* those that it has deferred */
+    uint32_t left;       /* long polls that this turn may still handle */
+    uint32_t deferred;   /* those that it has deferred */
+    uint32_t size;       /* of the share of this turn */
+    uint32_t turns_left; /* before it shrinks */
 };
 
 /* Begins a turn. */
