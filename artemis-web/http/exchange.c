@@ -316,8 +316,10 @@ static bool is_deferred_again(struct http_connection *http)
         return false;
     if (long_poll_share_take(request->long_poll_share))
         return false;
-    if (!request->is_deferred)
+    if (!request->is_deferred) {
         count_deferred(http);
+        request->started_ns = clock_mono_ns(); /* with the turns, without the suspension */
+    }
     request->is_deferred = true;
     return true;
 }
@@ -398,7 +400,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return MHD_YES;
     http->request.now = clock_now();
     input_check_trailers(http);
-    if (http->request.long_poll_done)
+    if (http->request.long_poll_done && !http->request.is_deferred)
         http->request.started_ns = clock_mono_ns(); /* without the time that it was suspended */
     if (!connection_serving(&http->connection, http->request.now.mono_ms))
         return MHD_NO; /* a sweep has ended it, and sent the response if one was due */
