@@ -397,8 +397,10 @@ static enum error fast_instance(struct batch *batch, size_t index, struct instan
     struct instance *created = batch_created_instance(batch, index);
     if (created) {
         struct instance *kept = instance_keep(created);
-        *out = kept ? kept : *out;
-        return kept ? ERR_NONE : ERR_NO_MEMORY;
+        if (!kept)
+            return ERR_NO_MEMORY;
+        *out = kept;
+        return ERR_NONE;
     }
     read_again(batch, index, &fast);
     return instance_create(&fast.spec, out, problem);
