@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { FOLLOWERS = 200 };
 
@@ -174,6 +175,25 @@ static void clients_that_close_while_deferred_leave_nothing(void **state)
     assert_true(call_metric(fixture->http, SUSPENDED) == 0);
 }
 
+/* Such a client still reads. */
+static void clients_that_shut_their_side_while_deferred_are_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw_socket followers[FOLLOWERS + 1];
+    stop_with_long_polls(fixture, followers);
+    raw_socket_close(&followers[FOLLOWERS]);
+    for (int i = 0; i < FOLLOWERS; i++)
+        shutdown(followers[i].fd, SHUT_WR);
+    server_process_continue(&fixture->server);
+    for (int i = 0; i < FOLLOWERS; i++) {
+        check_count(response_of(&followers[i]), "service.instances", 1);
+        assert_true(raw_socket_is_closed_by(&followers[i], wait_deadline_ms()));
+        raw_socket_close(&followers[i]);
+    }
+    assert_true(call_metric(fixture->http, DEFERRED) >= FOLLOWERS / 2);
+    call_wait_metric(fixture->http, "artemis_connections", 1);
+}
+
 static void deferred_long_polls_are_answered_in_a_shutdown(void **state)
 {
     struct fixture *fixture = *state;
@@ -201,6 +221,7 @@ int main(void)
         TEST(few_long_polls_are_not_deferred),
         TEST(deferred_post_with_a_gzip_body_is_answered),
         TEST(clients_that_close_while_deferred_leave_nothing),
+        TEST(clients_that_shut_their_side_while_deferred_are_answered),
         TEST(deferred_long_polls_are_answered_in_a_shutdown),
     };
     return server_process_finish(cmocka_run_group_tests(tests, NULL, NULL));
