@@ -177,16 +177,15 @@ static inline bool cluster_size_is_low(struct cluster_size size)
     return size.nodes_up < size.nodes_expected;
 }
 /* Blocks the node with this id or address, here and at all nodes; `order` has `by` and `reason`,
- * and receives the whole entry. The node need not be known, as it may be down, or come later.
+ * and receives the whole entry. *known: it is a peer, or was one when it was blocked; it need not
+ * be, as it may be down, or come later.
  * ERR_INVALID_FIELD, ERR_TOO_MANY_ITEMS (both fill *message); ERR_NO_MEMORY. */
 MUST_USE enum error engine_block_node(struct engine *engine, struct slice node, struct block *order,
-                                      struct moment now, char message[MESSAGE_BYTES]);
+                                      struct moment now, bool *known, char message[MESSAGE_BYTES]);
 /* The same to unblock it. ERR_INVALID_FIELD too if it is not blocked. */
 MUST_USE enum error engine_unblock_node(struct engine *engine, struct slice node,
                                         struct block *order, struct moment now,
                                         char message[MESSAGE_BYTES]);
-/* Whether a peer has the id or the address of the entry now. */
-bool engine_knows_node(struct engine *engine, const struct block *block);
 /* Merges the block list of a peer; *hash is that of the list. The errors of codec_read_blocks. */
 MUST_USE enum error engine_merge_blocks(struct engine *engine, struct slice text, struct moment now,
                                         uint64_t *hash, char message[MESSAGE_BYTES]);

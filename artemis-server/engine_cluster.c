@@ -203,14 +203,16 @@ static bool is_own(const struct engine *engine, const char *node)
            strcmp(node, block_address_of(engine->peer_url)) == 0;
 }
 
-bool engine_knows_node(struct engine *engine, const struct block *block)
+/* Whether the node is a peer, or was one when it was blocked: only peers have both names. */
+static bool is_known(struct engine *engine, const struct block *order)
 {
     struct block peer;
-    return find_peer(engine, block->node_id, &peer) || find_peer(engine, block->address, &peer);
+    return (order->node_id[0] && order->address[0]) || find_peer(engine, order->node_id, &peer) ||
+           find_peer(engine, order->address, &peer);
 }
 
 enum error engine_block_node(struct engine *engine, struct slice node, struct block *order,
-                             struct moment now, char message[MESSAGE_BYTES])
+                             struct moment now, bool *known, char message[MESSAGE_BYTES])
 {
     char text[BLOCK_NODE_BYTES];
     enum error error = check_node(engine, node, message);
@@ -226,6 +228,7 @@ enum error engine_block_node(struct engine *engine, struct slice node, struct bl
                  "node: is the node that was called; another node must block it");
         return ERR_INVALID_FIELD;
     }
+    *known = is_known(engine, order); /* before a blocked node leaves the peers */
     error = blocks_block(&engine->blocks, order, registry_clock_ms(engine->registry, now));
     if (error == ERR_TOO_MANY_ITEMS)
         snprintf(message, MESSAGE_BYTES, "node: %d nodes are blocked already; unblock one first",

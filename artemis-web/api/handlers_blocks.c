@@ -50,6 +50,7 @@ static enum error run_order(struct request *request, struct response *response, 
     struct document *document;
     struct slice node = {0};
     struct block order = {0};
+    bool known = false;
     enum error error = document_parse(request_body(request), &document, message);
     if (error)
         return error;
@@ -60,8 +61,9 @@ static enum error run_order(struct request *request, struct response *response, 
     if (request->token)
         snprintf(order.by, sizeof(order.by), "%s", request->token->name);
     if (!error) {
-        error = (blocks ? engine_block_node : engine_unblock_node)(request->engine, node, &order,
-                                                                   request->now, message);
+        error =
+            blocks ? engine_block_node(request->engine, node, &order, request->now, &known, message)
+                   : engine_unblock_node(request->engine, node, &order, request->now, message);
         audit_order(request, node, blocks, &order, error);
     }
     document_free(document);
@@ -71,7 +73,7 @@ static enum error run_order(struct request *request, struct response *response, 
     named_string(&w, "node_id", order.node_id);
     named_string(&w, "address", order.address);
     if (blocks)
-        named_bool(&w, "known", engine_knows_node(request->engine, &order));
+        named_bool(&w, "known", known);
     jw_close(&w, '}');
     return ERR_NONE;
 }

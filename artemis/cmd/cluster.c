@@ -50,7 +50,8 @@ static const struct args_command command = {
              "node, and failures of its membership providers, with the reason.\n"
              "block: all other nodes refuse NODE, a node id or an address, and contact it no\n"
              "more, until unblock. It needs the role admin, and goes to any other node. NODE\n"
-             "may be down, or not known yet: then a note on standard error says so.\n",
+             "may be down. If no peer has this id or address, a note on standard error says\n"
+             "so.\n",
     .example = "artemis cluster --server http://10.0.0.7:8080\n"
                "artemis cluster --graph --timeout 3\n"
                "artemis cluster --dot | dot -Tsvg > cluster.svg\n"

@@ -298,8 +298,8 @@ void view_cluster_unknown(const json_t *root, FILE *out)
     terminal_text_print_error(
         out,
         "check the name: artemis cluster; an address is HOST:PORT; undo: artemis cluster unblock",
-        "no known node has the %s %s: it is blocked from when it comes",
-        *node_id ? "id" : "address", *node_id ? node_id : call_response_text(root, "address"));
+        "no peer has the %s %s now; a node with it will be refused", *node_id ? "id" : "address",
+        *node_id ? node_id : call_response_text(root, "address"));
 }
 
 static void print_failing_provider(const json_t *provider, FILE *out)

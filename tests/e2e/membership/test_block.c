@@ -89,6 +89,8 @@ static void writes_of_a_blocked_node_reach_nobody_until_it_is_unblocked(void **s
     check_json(http_get(nodes[2].http, "/api/cluster/events"), "events[5].kind", "'blocked'");
     check_contains(http_get(nodes[2].http, "/api/cluster/events"), "events[5].reason",
                    "node3 is blocked by an operator at node1: a test");
+    check_json(order(1, "block", "node3"), "known", "true");
+    check_json(order(2, "block", nodes[3].peer_address), "known", "true");
 
     call_register(nodes[3].http, "shop", "i0");
     call_register(nodes[1].http, "other", "i0");
@@ -189,7 +191,7 @@ static void list_is_kept_over_a_restart_and_shown_by_the_command(void **state)
                     NULL);
     assert_int_equal(result.exit_code, 0);
     assert_string_equal(result.out, "10.0.0.9:8080 is blocked\n");
-    assert_non_null(strstr(result.err, "no known node has the address 10.0.0.9:8080"));
+    assert_non_null(strstr(result.err, "no peer has the address 10.0.0.9:8080 now"));
     command_free(&result);
     assert_true(wait_until(is_stored, file, wait_deadline_ms())); /* before the shutdown */
     member_node_kill(&nodes[1]);

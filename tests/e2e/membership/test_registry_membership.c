@@ -141,7 +141,7 @@ static void all_nodes_are_replaced_one_after_the_other(void **state)
     member_node_wait_peers(&nodes[5], "node4");
 }
 
-/* Writes a file with this node as the only seed, and starts node 1 with it. */
+/* The settings with this node as the only seed. */
 static void write_seed(char text[128], int seed)
 {
     snprintf(text, 128, "[cluster]\nseeds = [\"127.0.0.%d:%u\"]\n", seed + 1, peer_port);

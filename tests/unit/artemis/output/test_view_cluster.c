@@ -174,12 +174,10 @@ static void order_for_an_unknown_node_is_noted(void **state)
     check_unknown("{'node_id':'n1','address':'h:1','known':true}", "");
     check_unknown("{'node_id':'n1','address':''}", ""); /* of an older node */
     snprintf(expected, sizeof expected,
-             "artemis: no known node has the id n\\u202e1: it is blocked from when it comes\n%s",
-             hint);
+             "artemis: no peer has the id n\\u202e1 now; a node with it will be refused\n%s", hint);
     check_unknown("{'node_id':'n\\u202e1','address':'','known':false}", expected);
     snprintf(expected, sizeof expected,
-             "artemis: no known node has the address h:1: it is blocked from when it comes\n%s",
-             hint);
+             "artemis: no peer has the address h:1 now; a node with it will be refused\n%s", hint);
     check_unknown("{'node_id':'','address':'h:1','known':false}", expected);
 }
 
