@@ -313,12 +313,12 @@ static enum error load_token_file(const struct loading *loading)
                                config->cluster.token_file, loading->problem);
     if (code == ERR_NONE && !config->cluster.token[0])
         code = cannot_read(loading, config->cluster.token_file, "it is empty");
-    if (code == ERR_SYSTEM)
+    if (code == ERR_SYSTEM || code == ERR_INVALID_FIELD)
         code = of_setting(loading, "cluster.token_file", code);
     if (code == ERR_NONE && loading->warnings && stat(config->cluster.token_file, &status) == 0 &&
-        status.st_mode & (S_IRGRP | S_IROTH))
+        status.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
         text_printf(loading->warnings,
-                    "cluster.token_file: %s: other users can read this secret; run chmod 600\n",
+                    "cluster.token_file: %s can be read or changed by other users; run chmod 600\n",
                     config->cluster.token_file);
     if (content.data)
         explicit_bzero(content.data, content.size);

@@ -83,8 +83,10 @@ static enum error describe_bad_option(const struct args_command *command, char *
         return ERR_INVALID_FIELD;
     }
     char letter[] = {'-', (char)optopt, '\0'};
-    const char *word = argv[optind]; /* not behind a word such as -server, which has more letters */
-    bool is_word = optopt && word && word[0] == '-' && word[1] == optopt && word[2];
+    /* getopt is still at a word such as -server, which has more letters, and behind the word -s. */
+    const char *word = argv[optind];
+    bool is_word = optopt && word && word[0] == '-' && word[1] == optopt && word[2] &&
+                   strcmp(argv[optind - 1], letter) != 0;
     const char *typed = !optopt ? argv[optind - 1] : is_word ? word : letter;
     return describe_unknown_option(command, typed, problem);
 }

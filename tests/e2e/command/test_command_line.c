@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int make_folder(void **state)
@@ -265,6 +266,14 @@ static void missing_folder_of_the_admin_socket_is_named(void **state)
         (const char *const[]){"admin.socket: /nowhere/a.sock: its folder does not exist", NULL});
 }
 
+static void check_hides(const char *const args[], const char *secret)
+{
+    struct command_result result = command_run(args, NULL);
+    assert_null(strstr(result.out, secret));
+    assert_null(strstr(result.err, secret));
+    command_free(&result);
+}
+
 /* Each by its setting and path, and nothing of its content. */
 static void config_check_reads_the_files_of_secrets(void **state)
 {
@@ -286,8 +295,31 @@ static void config_check_reads_the_files_of_secrets(void **state)
         snprintf(file, sizeof file, "%s", temp_folder_write(*state, "a.toml", text));
         const char *const check[] = {"config", "check", file, NULL};
         check_refused(check, NULL, 1, (const char *const[]){keys[i], path, "No such file", NULL});
-        temp_folder_write(*state, "none", "");
+        temp_folder_write(*state, "none", "a secret\nof two lines\n");
         check_refused(check, NULL, 1, (const char *const[]){keys[i], path, NULL});
+        check_hides(check, "a secret");
+    }
+}
+
+static void config_check_warns_of_a_secret_that_other_users_reach(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0620, 0604, 0602};
+    char path[128];
+    char text[256];
+    char expected[256];
+    snprintf(path, sizeof path, "%s",
+             temp_folder_write(*state, "token", "a-secret-of-20-or-more\n"));
+    snprintf(text, sizeof text, "[cluster]\ntoken_file = \"%s\"\n", path);
+    snprintf(expected, sizeof expected,
+             "cluster.token_file: %s can be read or changed by other users; run chmod 600\n", path);
+    const char *const check[] = {"config", "check", temp_folder_write(*state, "a.toml", text),
+                                 NULL};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        struct command_result result = command_run(check, NULL);
+        assert_int_equal(result.exit_code, 0);
+        assert_int_equal(strstr(result.err, expected) != NULL, modes[i] != 0600);
+        command_free(&result);
     }
 }
 
@@ -453,6 +485,7 @@ int main(void)
         TEST(missing_folder_of_the_admin_socket_is_named),
         TEST(config_check_accepts_a_good_file),
         TEST(config_check_reads_the_files_of_secrets),
+        TEST(config_check_warns_of_a_secret_that_other_users_reach),
         TEST(config_reference_is_a_table_of_all_settings),
         TEST(option_that_is_unknown_is_wrong_usage),
         TEST(invalid_address_is_refused),

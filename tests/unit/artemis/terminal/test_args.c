@@ -138,6 +138,7 @@ static void read_errors_name_the_argument(void **state)
         {{"test", "--prot=80"}, "unknown option --prot; did you mean --port?"},
         {{"test", "--nothing"}, "unknown option --nothing"},
         {{"test", "-x"}, "unknown option -x"},
+        {{"test", "-x", "-xyz"}, "unknown option -x"},
         {{"test", "-port", "80"}, "unknown option -port; did you mean --port?"},
         {{"test", "-port=80"}, "unknown option -port; did you mean --port?"},
         {{"test", "--json=1"}, "--json takes no value"},
