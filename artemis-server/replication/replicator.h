@@ -289,6 +289,7 @@ struct peer_view {
     bool is_remote;
     bool is_blocking;  /* it refuses this node, which is blocked */
     bool is_failing;   /* down: it responds to /health, and every other message fails */
+    bool is_tried;     /* is_failing, and it gets messages again to see whether it still is */
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;

@@ -336,6 +336,7 @@ void replicator_view(const struct replicator *replicator, uint32_t number, struc
     if (peer->health == PEER_UP && peer_is_incompatible(peer))
         view->health = PEER_INCOMPATIBLE; /* until it accepts an update */
     view->is_failing = peer_is_failing(peer);
+    view->is_tried = view->is_failing && peer->health == PEER_UP;
     if (view->is_failing)
         view->health = PEER_DOWN; /* until it accepts a message */
     view->is_ready = peer->is_ready && !view->is_failing;

@@ -196,6 +196,23 @@ static void peer_that_responds_to_health_alone_stays_down(void **state)
     }
 }
 
+/* It is shown as down meanwhile. Between two attempts it gets nothing but health checks. */
+static void failing_peer_that_is_tried_has_messages_in_flight(void **state)
+{
+    (void)state;
+    join(0);
+    respond_to_health_alone(60000, 0, SEND_RETRYABLE);
+    assert_false(view_of(0).is_tried);
+    for (uint64_t ms = 0; !sent(0, MESSAGE_DIGEST); ms += 50) {
+        assert_true(ms <= FAILING_RETRY_MAX_MS + HEALTH_MS);
+        if (sent(0, MESSAGE_HEALTH))
+            respond_health(0, healthy);
+        pass_ms(50);
+    }
+    assert_int_equal(view_of(0).health, PEER_DOWN);
+    assert_true(view_of(0).is_tried);
+}
+
 static void failing_peer_is_up_when_it_accepts_a_message(void **state)
 {
     (void)state;
@@ -282,6 +299,7 @@ int main(void)
         TEST(incompatible_peer_gets_an_update_after_a_while),
         TEST(incompatible_peer_that_restarts_is_up),
         TEST(peer_that_responds_to_health_alone_stays_down),
+        TEST(failing_peer_that_is_tried_has_messages_in_flight),
         TEST(failing_peer_is_up_when_it_accepts_a_message),
         TEST(failing_peer_that_restarts_is_up),
         TEST(peer_that_fell_once_is_up_with_its_next_health_response),
