@@ -339,8 +339,8 @@ static void empty_list_without_a_token_keeps_the_nodes(void **state)
     start_agent(false);
     start_two_nodes(start_node);
     consul_agent_set_token(&agent, "", false); /* the anonymous token may not read any more */
-    wait_failing(&nodes[1], "the list is empty, although this node is registered");
-    wait_failing(&nodes[2], "the list is empty, although this node is registered");
+    wait_failing(&nodes[1], "the list is empty, although this node has registered");
+    wait_failing(&nodes[2], "the list is empty, although this node has registered");
     unsigned before = json_api_count(&agent.http, &agent.queries);
     json_api_wait_above(&agent.http, &agent.queries, before + 3);
     member_node_wait_mesh(nodes);

@@ -281,9 +281,9 @@ static const char *read_list(struct consul_plan *plan, struct slice body, bool i
     plan->is_empty = true;
     if (!consul_read_instances(body, on_instance, plan))
         return "the response is not a valid list of instances";
-    if (plan->is_empty && plan->is_updated && plan->count > 0) {
+    if (plan->is_empty && plan->was_updated && plan->count > 0) {
         plan->registration.due_ms = lower(plan->registration.due_ms, now_ms); /* or it is lost */
-        return "the list is empty, although this node is registered; the ACL rules may lack "
+        return "the list is empty, although this node has registered; the ACL rules may lack "
                "service:read";
     }
     for (size_t i = plan->count; i-- > 0;) {
@@ -340,7 +340,7 @@ void consul_plan_on_success(struct consul_plan *plan, enum consul_step step, uin
         return;
     }
     task->failures = 0;
-    plan->is_updated = true;
+    plan->is_updated = plan->was_updated = true;
     task->due_ms = now_ms + plan->ttl_ms / UPDATES;
 }
 

@@ -11,8 +11,8 @@
  * A node that is missing in the response of a blocking query is removed at once. One that is
  * missing when the whole list is read again, at the start, after a failure or when the index has
  * gone back, stays for the time-to-live: a Consul that has lost its data must not empty the
- * topology. Nor must rules that hide all instances: where this node should be in the list itself,
- * an empty one is a failure.
+ * topology. Nor must rules that hide all instances: once this node has been registered and
+ * updated, also with earlier settings, an empty list is a failure where others are known.
  *
  * Pure. Times are monotonic milliseconds. Not thread-safe.
  */
@@ -56,6 +56,7 @@ struct consul_plan {
     bool may_be_registered; /* a registration has been sent */
     bool is_registered;
     bool is_updated;                    /* since the registration */
+    bool was_updated;                   /* at any time, also with earlier settings */
     uint64_t index;                     /* of the next query; 0: the whole list is read again */
     uint64_t read_ms;                   /* when the last query began */
     unsigned failures;                  /* of both tasks since the start */

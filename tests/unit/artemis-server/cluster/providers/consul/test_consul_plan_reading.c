@@ -87,8 +87,8 @@ static void empty_list_is_a_failure_while_this_node_is_registered(void **state)
         start_step(CONSUL_READ);
         respond_list("", "11");
         assert_int_equal(plan.failures, i);
-        assert_non_null(strstr(plan.problem, "the list is empty, although this node is registered; "
-                                             "the ACL rules may lack service:read"));
+        assert_non_null(strstr(plan.problem, "the list is empty, although this node has "
+                                             "registered; the ACL rules may lack service:read"));
         check_request(CONSUL_READ, "GET", URL "health/service/art?passing", "");
         succeed(CONSUL_UPDATE); /* at once: the agent may have lost the check */
     }
@@ -99,6 +99,22 @@ static void empty_list_is_a_failure_while_this_node_is_registered(void **state)
     expect_list("same");
     consul_plan_expire(&plan, now_ms + TTL_MS);
     expect_list("");
+}
+
+/* The token of a reload is wrong: it neither registers this node nor reads instances. */
+static void empty_list_is_a_failure_after_settings_that_are_refused(void **state)
+{
+    (void)state;
+    begin("n1 own");
+    expect_list("1");
+    consul_plan_set_settings(&plan, &config, now_ms);
+    refuse(CONSUL_REGISTER, 403, "");
+    start_step(CONSUL_READ);
+    respond_list("", "11");
+    assert_int_equal(plan.reading.failures, 1);
+    assert_non_null(strstr(plan.problem, "the list is empty"));
+    consul_plan_expire(&plan, now_ms + 2 * TTL_MS);
+    expect_list("same");
 }
 
 static void empty_list_is_valid_where_nothing_contradicts_it(void **state)
@@ -152,6 +168,7 @@ int main(void)
         TEST(node_is_not_removed_while_the_reading_fails),
         TEST(responses_that_are_not_valid_are_failures),
         TEST(empty_list_is_a_failure_while_this_node_is_registered),
+        TEST(empty_list_is_a_failure_after_settings_that_are_refused),
         TEST(empty_list_is_valid_where_nothing_contradicts_it),
         TEST(list_is_not_read_without_memory),
     };
