@@ -301,6 +301,13 @@ static void start_again(struct etcd_plan *plan)
     plan->voters_ms = 0;
 }
 
+/* A pause delays the renewal of the lease too. */
+static uint64_t pause_ms(const struct etcd_plan *plan, unsigned number)
+{
+    uint64_t max_ms = lower(RETRY_MAX_MS, plan->ttl_ms / (2 * (uint64_t)RENEWALS));
+    return lower(backoff_ms(number, 0), max_ms);
+}
+
 /* The number of this pause, which is to be longer than the one before. */
 static unsigned count_pause(struct etcd_pauses *pauses, uint64_t now_ms)
 {
@@ -320,14 +327,13 @@ static void fail(struct etcd_plan *plan, const char *problem, uint64_t now_ms)
     plan->failures++;
     plan->retry_ms = now_ms;
     if (pauses % endpoints == 0)
-        plan->retry_ms += lower(backoff_ms((unsigned)(pauses / endpoints), 0), RETRY_MAX_MS);
+        plan->retry_ms += pause_ms(plan, (unsigned)(pauses / endpoints));
 }
 
 /* Repeats the step, or an earlier one, without a failure. */
 static void restart(struct etcd_plan *plan, uint64_t now_ms)
 {
-    plan->retry_ms =
-        now_ms + lower(backoff_ms(count_pause(&plan->restarting, now_ms), 0), RETRY_MAX_MS);
+    plan->retry_ms = now_ms + pause_ms(plan, count_pause(&plan->restarting, now_ms));
 }
 
 /* The key of this node is registered with the lease only after the next ETCD_PUT. */

@@ -13,8 +13,8 @@
  * topology. A lease that is gone is replaced, and so is the key of this node.
  *
  * A server that fails, ends the watch, or deletes the key of this node again and again gets each
- * request later than before, at most two seconds, although each works: the pauses begin again only
- * after ten seconds without one.
+ * request later than before, although each works: the pauses begin again only after ten seconds
+ * without one. A pause is at most two seconds, and at most half the time between two renewals.
  *
  * Pure. Times are monotonic milliseconds. Not thread-safe.
  */

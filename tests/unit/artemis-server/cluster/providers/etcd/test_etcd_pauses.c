@@ -197,6 +197,31 @@ static void retries_are_later_after_all_endpoints_have_failed(void **state)
     assert_int_equal(last_ms, PAUSE_MAX_MS);
 }
 
+/* Two pauses in a row fit between two renewals of the lease. */
+static void pauses_are_shorter_than_a_short_time_to_live(void **state)
+{
+    (void)state;
+    enum { SHORT_TTL_SECS = 2, SHORT_PAUSE_MS = SHORT_TTL_SECS * 1000 / 6 };
+    uint64_t pause_ms = 0;
+    config.cluster.etcd.ttl_secs = SHORT_TTL_SECS;
+    etcd_plan_init(&plan, &config, "http://10.0.0.1:1");
+    for (int i = 0; i < ROUNDS; i++) {
+        refuse(ETCD_READ);
+        refuse(ETCD_READ);
+        pause_ms = pass_pause();
+        assert_true(pause_ms <= SHORT_PAUSE_MS);
+    }
+    assert_int_equal(pause_ms, SHORT_PAUSE_MS);
+    begin();
+    for (int i = 0; i < ROUNDS; i++) {
+        delete_own_key();
+        pause_ms = pass_pause();
+        assert_true(pause_ms <= SHORT_PAUSE_MS);
+        put();
+    }
+    assert_int_equal(pause_ms, SHORT_PAUSE_MS);
+}
+
 /* One that was left out has a place now, and the keys are read again. */
 static void keys_beyond_the_limit_that_are_deleted_make_the_readings_rarer(void **state)
 {
@@ -224,6 +249,7 @@ int main(void)
         TEST(compaction_of_each_watch_makes_the_readings_rarer),
         TEST(end_of_each_watch_makes_the_readings_rarer),
         TEST(retries_are_later_after_all_endpoints_have_failed),
+        TEST(pauses_are_shorter_than_a_short_time_to_live),
         TEST(keys_beyond_the_limit_that_are_deleted_make_the_readings_rarer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
