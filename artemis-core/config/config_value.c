@@ -189,10 +189,15 @@ static bool is_label(const char *text, size_t size)
     return size > 0 && size <= 63 && valid >= size && text[0] != '-' && text[size - 1] != '-';
 }
 
+bool config_value_is_label(const char *text)
+{
+    return is_label(text, strlen(text));
+}
+
 static bool is_name_of_label(const struct config_setting *setting, const char *text)
 {
     (void)setting;
-    return is_label(text, strlen(text));
+    return config_value_is_label(text);
 }
 
 static bool is_kubernetes_service(const struct config_setting *setting, const char *text)

@@ -34,5 +34,8 @@ bool config_value_is_address(const char *text, uint16_t port_min);
 /* Whether a text can be the id of a node. */
 bool config_value_is_name(const char *text);
 
+/* Whether a text is a label of a host name: the name of a Kubernetes namespace, for one. */
+bool config_value_is_label(const char *text);
+
 /* Appends "4 MiB", or the number of bytes if it is not a multiple of a unit. */
 void config_value_write_size(struct text *out, uint64_t bytes);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "artemis-core/config/config_problem.h"
+#include "artemis-core/config/config_value.h"
 #include "artemis-server/cluster/providers/provider_http.h"
 #include "artemis-server/tls/credential_check.h"
 
@@ -84,6 +85,15 @@ static enum error check_account_token(const struct check *check, const char *key
     char secret[PROVIDER_HTTP_SECRET_BYTES];
     enum error error = read_secret(check, key, path, secret);
     explicit_bzero(secret, sizeof(secret));
+    return error;
+}
+
+static enum error check_namespace(const struct check *check, const char *key, const char *path)
+{
+    char name[PROVIDER_HTTP_SECRET_BYTES];
+    enum error error = read_secret(check, key, path, name);
+    if (!error && !config_value_is_label(name))
+        error = fail(check, ERR_INVALID_FIELD, key, path, "it has no name of a namespace");
     return error;
 }
 
@@ -170,25 +180,42 @@ static enum error check_certificates(const struct check *check, uint64_t wall_ms
     return error;
 }
 
-static enum error check_account(const struct check *check)
+static enum error check_account_files(const struct check *check, const char *key,
+                                      const char *folder, bool has_namespace)
 {
     static const struct {
         const char *name;
         file_check *check;
-    } account_files[] = {{"token", check_account_token}, {"ca.crt", check_authorities}};
-    static const char key[] = "cluster.kubernetes.account_dir";
-    const char *folder = check->config->cluster.kubernetes.account_dir;
-    const char *source = config_source_of(check->config, key);
+    } account_files[] = {{"token", check_account_token},
+                         {"ca.crt", check_authorities},
+                         {"namespace", check_namespace}}; /* last: may be left out */
+    size_t count = sizeof(account_files) / sizeof(account_files[0]);
     enum error error = ERR_NONE;
-    if (!config_has_provider(check->config, "kubernetes") || !folder[0] ||
-        (strcmp(source, "default") == 0 && access(folder, F_OK) != 0))
-        return ERR_NONE;
-    for (size_t i = 0; i < sizeof(account_files) / sizeof(account_files[0]) && !error; i++) {
+    if (has_namespace)
+        count--;
+    for (size_t i = 0; i < count && !error; i++) {
         char path[CONFIG_TEXT_BYTES + 16];
         snprintf(path, sizeof(path), "%s/%s", folder, account_files[i].name);
         error = account_files[i].check(check, key, path);
     }
     return error;
+}
+
+static enum error check_account(const struct check *check)
+{
+    static const char key[] = "cluster.kubernetes.account_dir";
+    const char *folder = check->config->cluster.kubernetes.account_dir;
+    const char *service = check->config->cluster.kubernetes.service;
+    bool has_namespace = strchr(service, '/');
+    bool is_default = strcmp(config_source_of(check->config, key), "default") == 0;
+    if (!config_has_provider(check->config, "kubernetes"))
+        return ERR_NONE;
+    if (!folder[0] && !has_namespace)
+        return fail(check, ERR_INVALID_FIELD, "cluster.kubernetes.service", service,
+                    "must be NAMESPACE/NAME while cluster.kubernetes.account_dir is empty");
+    if (!folder[0] || (is_default && access(folder, F_OK) != 0))
+        return ERR_NONE;
+    return check_account_files(check, key, folder, has_namespace);
 }
 
 enum error provider_files_check(const struct config *config, uint64_t wall_ms,

@@ -5,18 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artemis-core/config/config_value.h"
+
 static bool read_namespace(struct kubernetes_settings *settings, const char *account_dir)
 {
     char path[KUBERNETES_PATH_BYTES];
     char name[PROVIDER_HTTP_SECRET_BYTES];
     char problem[PROVIDER_HTTP_PROBLEM_BYTES];
     snprintf(path, sizeof(path), "%s/namespace", account_dir);
-    if (!provider_http_read_secret(path, name, problem))
+    if (!provider_http_read_secret(path, name, problem) || !config_value_is_label(name))
         return false;
-    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    if (name[size] || size >= KUBERNETES_LABEL_BYTES)
-        return false;
-    memcpy(settings->namespace, name, size + 1);
+    memcpy(settings->namespace, name, strlen(name) + 1);
     return true;
 }
 

@@ -179,6 +179,7 @@ static void files_of_the_service_account_are_checked(void **state)
     (void)state;
     static const char key[] = "cluster.kubernetes.account_dir";
     set("cluster.provider", "kubernetes");
+    set("cluster.kubernetes.service", "artemis");
     check_accepted(NULL, NULL); /* the default does not exist outside of a pod */
     set(key, folder.path);
     check_refused(key, "/token", "No such file");
@@ -187,9 +188,27 @@ static void files_of_the_service_account_are_checked(void **state)
     write_file("ca.crt", "", 0644);
     check_refused(key, "/ca.crt", "it is empty");
     write_file("ca.crt", "-----BEGIN CERTIFICATE-----\n", 0644);
+    check_refused(key, "/namespace", "No such file");
+    write_file("namespace", "no/name\n", 0644);
+    check_refused(key, "/namespace", "it has no name of a namespace");
+    write_file("namespace", "production\n", 0644);
+    check_accepted(NULL, NULL);
+}
+
+static void namespace_of_the_setting_replaces_that_of_the_service_account(void **state)
+{
+    (void)state;
+    static const char key[] = "cluster.kubernetes.account_dir";
+    set("cluster.provider", "kubernetes");
+    set("cluster.kubernetes.service", "production/artemis");
+    set(key, folder.path);
+    write_file("token", SECRET "\n", 0644);
+    write_file("ca.crt", "-----BEGIN CERTIFICATE-----\n", 0644);
     check_accepted(NULL, NULL);
     set(key, "");
     check_accepted(NULL, NULL);
+    set("cluster.kubernetes.service", "artemis");
+    check_refused("cluster.kubernetes.service", "artemis", "must be NAMESPACE/NAME");
 }
 
 static void files_of_other_providers_are_not_read(void **state)
@@ -214,6 +233,7 @@ int main(void)
         TEST(authorities_are_a_pem_file),
         TEST(certificate_is_valid_and_has_its_key),
         TEST(files_of_the_service_account_are_checked),
+        TEST(namespace_of_the_setting_replaces_that_of_the_service_account),
         TEST(files_of_other_providers_are_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
