@@ -185,22 +185,12 @@ static void schedule_health(struct replicator *replicator, struct peer *peer, st
 }
 
 /* A peer may respond to /health and fail at everything else: an overload, a proxy. */
-static void count_fall(struct peer *peer, const struct message *message, struct moment now)
+static void bring_down(struct replicator *replicator, struct peer *peer,
+                       const struct message *message, struct moment now)
 {
-    if (message->kind == MESSAGE_HEALTH || peer->health != PEER_UP)
-        return;
-    peer->falls++;
-    peer->failing_ms = now.mono_ms;
-}
-
-/* Whether a peer that responds to /health alone stays down for now. */
-static bool is_held_down(const struct peer *peer, struct moment now)
-{
-    uint32_t doublings = peer->falls > 1 ? peer->falls - 2 : 0;
-    uint64_t pause_ms = FAILING_RETRY_MAX_MS;
-    if (doublings < 4)
-        pause_ms = earlier(pause_ms, (uint64_t)FAILING_RETRY_MS << doublings);
-    return peer_is_failing(peer) && now.mono_ms < peer->failing_ms + pause_ms;
+    if (message->kind != MESSAGE_HEALTH && peer->health == PEER_UP)
+        peer->times_down++;
+    set_health(replicator, peer, PEER_DOWN, now);
 }
 
 /* Counts a retryable failure. Failures of messages that were in flight together count once. */
@@ -208,8 +198,7 @@ static void count_failure(struct replicator *replicator, struct peer *peer,
                           const struct message *message, enum send_result result, struct moment now)
 {
     if (result == SEND_UNREACHABLE) {
-        count_fall(peer, message, now);
-        set_health(replicator, peer, PEER_DOWN, now);
+        bring_down(replicator, peer, message, now);
         return;
     }
     if (message->sent_ms < peer->failed_ms)
@@ -218,8 +207,7 @@ static void count_failure(struct replicator *replicator, struct peer *peer,
     peer->failed_ms = now.mono_ms;
     peer->has_failed |= message->kind != MESSAGE_HEALTH;
     if (peer->failures > replicator->options.max_retries || peer_is_failing(peer)) {
-        count_fall(peer, message, now);
-        set_health(replicator, peer, PEER_DOWN, now);
+        bring_down(replicator, peer, message, now);
         return;
     }
     uint64_t random = replicator_random(replicator, UINT64_MAX);
@@ -298,8 +286,6 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     else if (peer->health == PEER_UNAUTHORIZED &&
              now.mono_ms < peer->incompatible_ms + UNAUTHORIZED_RETRY_MS)
         new_health = PEER_UNAUTHORIZED;
-    else if (peer->epoch == health->epoch && is_held_down(peer, now))
-        new_health = PEER_DOWN;
     if (new_health == PEER_UP)
         observe_clocks(replicator, peer, health, now);
     blocks_on_health(peer, health);
@@ -307,9 +293,10 @@ void replicator_on_health(struct replicator *replicator, const struct message *m
     peer->is_legacy = health->is_legacy;
     peer->is_remote = health->is_remote;
     bool has_restarted = peer->epoch != health->epoch;
-    peer->falls = has_restarted ? 0 : peer->falls;
     if (has_restarted) /* what it said before may be of its last process */
-        registry_note_unshared(replicator->registry, message->peer + 1, 1);
+        comparison_reset(&peer->comparison);
+    if (has_restarted || health->is_legacy) /* a legacy peer may get no message to accept */
+        peer->times_down = 0;
     peer->epoch = health->epoch;
     peer->was_ready = health->is_ready;
     bool became_ready = new_health == PEER_UP && health->is_ready && !peer->is_ready;
@@ -483,7 +470,7 @@ static void update_health(struct replicator *replicator, struct peer *peer,
     switch (result) {
     case SEND_DELIVERED:
         if (message->kind != MESSAGE_HEALTH)
-            peer->falls = peer->has_failed = 0;
+            peer->times_down = peer->has_failed = 0;
         peer->failures = peer->has_failed ? peer->failures : 0;
         peer->retry_ms = 0;
         peer->view.last_response_ms = now.mono_ms;

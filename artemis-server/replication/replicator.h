@@ -23,7 +23,7 @@
  *                 with the number of pending renewals
  *   repair        the peer lacks a renewed record: the whole record follows
  *   failures      more than max_retries in a row: the peer is down and its outbox is dropped. If
- *                 it responds to /health alone, it stays down between attempts that get rarer
+ *                 it responds to /health alone, it is shown as down until it accepts a message
  *   anti-entropy  every anti_entropy_ms and when the peer comes up: digests, then the keys of the
  *                 buckets that differ, then the records that differ, in both directions. Two
  *                 nodes that start without data do so too, while they wait for data
@@ -54,9 +54,6 @@ enum {
     INCOMPATIBLE_REJECTIONS = 3,   /* in a row, without an accepted update since it was up */
     INCOMPATIBLE_RETRY_MS = 60000, /* then the peer gets updates again */
     UNAUTHORIZED_RETRY_MS = 30000, /* the same: it may have got other tokens */
-    FAILING_RETRY_MS = 1000,       /* the same, of a peer that responds to /health alone; it
-                                      doubles with each attempt that fails, up to */
-    FAILING_RETRY_MAX_MS = 15000,  /* this */
     CLOCK_RAISED_MS = 1000,        /* a smaller rise of a member's clock may be a wrong reading */
     BOOTSTRAP_COMPARE_MS = 5000,   /* limit for the comparisons after the snapshot: since it was
                                       complete, or since a comparison last brought a record */
@@ -288,8 +285,8 @@ struct peer_view {
     bool is_legacy;
     bool is_remote;
     bool is_blocking;  /* it refuses this node, which is blocked */
-    bool is_failing;   /* down: it responds to /health, and every other message fails */
-    bool is_tried;     /* is_failing, and it gets messages again to see whether it still is */
+    bool is_failing;   /* shown as down: it responds to /health, and every other message fails */
+    bool is_tried;     /* is_failing, and it gets messages since its last health response */
     uint32_t failures; /* in a row */
     uint64_t backlog;  /* keys in its outbox */
     uint64_t outbox_bytes;

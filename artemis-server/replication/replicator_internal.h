@@ -77,9 +77,8 @@ struct peer {
     bool update_accepted;     /* since it was last up */
     uint32_t rejections;      /* of updates in a row */
     uint64_t incompatible_ms; /* when it became incompatible or unauthorized */
-    uint32_t falls;           /* times in a row that messages other than /health brought it down,
-                                 since it accepted one */
-    uint64_t failing_ms;      /* of the last fall */
+    uint32_t times_down;      /* that messages other than /health brought it down, since it accepted
+                                 one */
     bool has_failed;          /* the last message other than /health has */
     bool snapshot_tried;      /* its snapshot was read or cannot be had */
     bool snapshot_is_ahead;   /* a record of it was refused: ahead of the clocks of all members */
@@ -192,10 +191,10 @@ static inline bool peer_is_incompatible(const struct peer *peer)
     return !peer->update_accepted && peer->rejections >= INCOMPATIBLE_REJECTIONS;
 }
 
-/* It responds to /health alone. The first fall may be an accident. */
+/* It responds to /health alone. It may have been down once for another reason. */
 static inline bool peer_is_failing(const struct peer *peer)
 {
-    return peer->falls > 1 && (peer->health == PEER_UP || peer->health == PEER_DOWN);
+    return peer->times_down > 1 && (peer->health == PEER_UP || peer->health == PEER_DOWN);
 }
 
 /* --- replicator_batch.c ----------------------------------------------------------------------- */
