@@ -245,7 +245,8 @@ static uint64_t lease_age_max_ms(const struct sim *sim, uint32_t from, uint32_t 
     return CALL_INTERVAL_MS + batch_ms + BATCH_TRAVELS * travel_ms + 2 * CLOCKS_APART_MS;
 }
 
-/* Invariant 4. Otherwise each lease would be checked with all peers. */
+/* Invariant 4. Otherwise each lease would be checked with all peers. Peers send nothing to a node
+ * that leaves. */
 static void check_lease_ages(struct sim *sim)
 {
     uint64_t for_ms = convergence_ms(sim);
@@ -256,7 +257,8 @@ static void check_lease_ages(struct sim *sim)
         for (uint32_t n = 0; n < sim->node_count; n++) {
             const struct sim_node *node = &sim->nodes[n];
             struct record_copy copy;
-            if (node->is_legacy || !are_connected_for(sim, client->node, n, for_ms) ||
+            if (node->is_legacy || node->is_leaving ||
+                !are_connected_for(sim, client->node, n, for_ms) ||
                 !registry_read_key(node->registry, instance_key_packed(&client->key), &copy))
                 continue;
             uint64_t age_ms = node_now(sim, node).mono_ms - copy.touched_ms;
