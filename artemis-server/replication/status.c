@@ -99,7 +99,7 @@ void peer_status_log_health(const struct peer_status *peer)
         log_peer(LOG_LEVEL_WARN,
                  peer->view.is_failing
                      ? "peer is down: it responds to health checks, and every other message fails; "
-                       "the next attempt is within a second"
+                       "the next attempt is in a second"
                      : "peer is down; its health is checked every second",
                  peer, peer->last_error[0] ? peer->last_error : "it shuts down");
         return;
